@@ -1,0 +1,104 @@
+# ferryd: `make help` lists the targets.
+SHELL := /bin/bash
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
+# B is where things are built: sanitized builds use folders of their own below build/.
+B ?= build
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+SANITIZE ?=
+
+PKGS := libmicrohttpd jansson libcurl sqlite3 libuv libseccomp libarchive inih libcrypto
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+        -Wcast-qual -Wvla -Werror
+HARDEN := -fstack-protector-strong -fPIE -fcf-protection
+LDHARDEN := -pie -Wl,-z,relro,-z,now
+ifeq ($(SANITIZE),)
+HARDEN += -D_FORTIFY_SOURCE=2
+else
+HARDEN += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
+LDHARDEN += -fsanitize=$(SANITIZE)
+endif
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(HARDEN) $(CFLAGS) -I. -I$(B)/gen \
+             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
+
+DAEMON_SRC := $(sort $(wildcard daemon/*.c api/*.c store/*.c workers/*.c workers/pipeline/*.c \
+              workers/sandbox/*.c workers/verdict/*.c))
+JAIL_SRC := $(sort $(wildcard workers/sandbox/jail/*.c))
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+TOOL_SRC := $(sort $(wildcard tests/unit/*_main.c))
+objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LIB_OBJ := $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
+
+# name=file pairs embedded into the binary as build/gen/NAME.h
+EMBED := schema_sql=schema.sql openapi_yaml=openapi.yaml dashboard_html=api/dashboard/index.html \
+         dashboard_css=api/dashboard/style.css dashboard_js=api/dashboard/app.js
+embed_name = $(firstword $(subst =, ,$(1)))
+embed_file = $(lastword $(subst =, ,$(1)))
+GEN := $(foreach p,$(EMBED),$(B)/gen/$(call embed_name,$(p)).h)
+
+.PHONY: all deps demo test lint bench help clean unit pytest-all e2e
+all: $(B)/ferryd $(B)/ferry-jail $(B)/python $(if $(filter-out build,$(B)),$(B)/envs) ## build the daemon
+
+deps: ## install Debian packages and the pinned Python environments
+	@tools/deps.sh
+
+define embed_rule
+$(B)/gen/$(call embed_name,$(1)).h: $(call embed_file,$(1)) tools/embed.sh
+	@mkdir -p $$(@D)
+	@tools/embed.sh $(call embed_name,$(1)) $$< > $$@
+endef
+$(foreach p,$(EMBED),$(eval $(call embed_rule,$(p))))
+
+$(B)/obj/%.o: %.c | $(GEN)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/ferryd: $(call objs,$(DAEMON_SRC))
+	$(CC) $(LDHARDEN) $^ -o $@ $(LIBS)
+
+$(B)/ferry-jail: $(call objs,$(JAIL_SRC))
+	$(CC) $(LDHARDEN) $^ -o $@ $(shell pkg-config --libs libseccomp)
+
+$(B)/python:
+	@ln -sfn "$(CURDIR)/workers/python" $@
+
+$(B)/envs:
+	@ln -sfn "$(CURDIR)/build/envs" $@
+
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(LDHARDEN) $^ -o $@ $(LIBS) $(shell pkg-config --libs cmocka)
+
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC) $(TOOL_SRC))
+unit: all $(UNIT_BIN) ## C unit tests only
+	@B=$(B) tools/unit.sh $(filter-out %_main,$(UNIT_BIN))
+
+demo: ## install, build, migrate four models over HTTP and show the proof
+	@$(MAKE) -s deps
+	@$(MAKE) -s all
+	@build/envs/tools/bin/python tools/demo.py
+
+test: ## install, build and run all tests
+	@$(MAKE) -s deps
+	@$(MAKE) -s -j2 all
+	@tools/test.sh
+
+lint: ## style, banned functions, complexity, formatting, types
+	@tools/lint.sh
+
+bench: all ## the measured figures and the whole corpus table
+	@tools/bench.sh
+
+clean: ## remove what was built, but for the Python environments
+	@rm -rf build/obj build/gen build/tests build/ferryd build/ferry-jail build/python build/asan build/tsan
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
