@@ -1,0 +1,282 @@
+/*
+ * run.c: a job from top to bottom.
+ *
+ * Worker thread. The stretch between claim and end reads in the order of DESIGN's table: inspect, capture,
+ * draft, check, judge, deliver. A stretch says RUN_GO_ON, RUN_ENDED (the job's outcome is known; what can still be
+ * delivered is) or a code: cancelled and shutting down have ends of their own, anything else is an internal error.
+ */
+#include "workers/pipeline/pipeline.h"
+
+#include "daemon/log.h"
+#include "daemon/metrics.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOG_MAX = 4 << 20 };
+
+json_t *run_error(enum reason reason, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return json_pack("{s:s, s:s}", "code", reason_name(reason), "message", text);
+}
+
+int run_end(struct run *r, enum reason reason, bool candidate, json_t *error)
+{
+    r->ended = true;
+    r->verdict = reason_verdict(reason, candidate);
+    r->reason = (int)reason;
+    json_decref(r->error);
+    r->error = json_is_object(error) ? json_incref(error) : run_error(reason, "%s", reason_title(reason));
+    return RUN_ENDED;
+}
+
+void run_extend(json_t *array, const json_t *more)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach((json_t *)(uintptr_t)more, i, item)
+        (void)json_array_append(array, item);
+}
+
+static void take_notes(struct run *r, const struct step_out *step, const char *env)
+{
+    run_extend(r->assumptions, json_object_get(step->result, "assumptions"));
+    run_extend(r->notes, json_object_get(step->result, "notes"));
+    json_t *versions = json_object_get(step->result, "versions");
+    if (env && json_is_object(versions))
+        (void)json_object_set(r->versions, env, versions);
+}
+
+/* The parts of the job's request that inspect and capture get. New reference. */
+static json_t *source_request(const struct run *r)
+{
+    static const char *const FIELDS[] = {"entry", "init", "init_expr", "inputs", "inputs_expr"};
+    json_t *files = json_object_get(json_object_get(r->request, "source"), "files");
+    json_t *out = json_pack("{s:O, s:i}", "files", files, "seed", r->p->seed);
+    for (size_t i = 0; out && i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
+        json_t *value = json_object_get(r->request, FIELDS[i]);
+        (void)json_object_set(out, FIELDS[i], value ? value : json_null());
+    }
+    return out;
+}
+
+static int run_inspect(struct run *r, struct err *e)
+{
+    json_t *request = source_request(r);
+    int rc = step_run(r, STEP_INSPECT, "inspect", request, NULL, 0, NULL, 0, &r->inspected, e);
+    json_decref(request);
+    return rc;
+}
+
+static int run_capture(struct run *r, struct err *e)
+{
+    static const char *const OUTS[] = {"given", "expected"};
+    json_t *request = source_request(r);
+    (void)json_object_set(request, "inspected", r->inspected.result);
+    (void)json_object_set_new(request, "recipe",
+                              json_pack("{s:i, s:i, s:i, s:i}", "draws", r->p->draws, "inputs", r->p->inputs, "seed",
+                                        r->p->seed, "train_steps", 2));
+    int rc = step_run(r, STEP_CAPTURE, "capture", request, NULL, 0, OUTS, 2, &r->captured, e);
+    json_decref(request);
+    if (rc == RUN_GO_ON)
+        take_notes(r, &r->captured, "torch");
+    return rc;
+}
+
+static int run_draft(struct run *r, struct err *e)
+{
+    json_t *oracle = r->captured.result;
+    json_t *request = json_pack(
+        "{s:O, s:O, s:O, s:O, s:s, s:s}", "files", json_object_get(json_object_get(r->request, "source"), "files"),
+        "plan", json_object_get(oracle, "plan"), "facts", json_object_get(oracle, "facts"), "tensors",
+        json_object_get(oracle, "tensors"), "style", style_name(r->job.style), "engine", "builtin");
+    if (!request)
+        return run_end(r, REASON_RESULT_INVALID, false, NULL);
+    int rc = step_run(r, STEP_DRAFT, "draft", request, NULL, 0, NULL, 0, &r->drafted, e);
+    json_decref(request);
+    if (rc != RUN_GO_ON)
+        return rc;
+    take_notes(r, &r->drafted, NULL);
+    json_t *refusals = json_object_get(r->drafted.result, "refusals");
+    run_extend(r->refusals, refusals);
+    if (json_array_size(refusals) > 0)
+        return run_end(r, REASON_REFUSED, false, json_array_get(refusals, 0));
+    return RUN_GO_ON;
+}
+
+json_t *run_check_request(const struct run *r, bool locate)
+{
+    json_t *stages = json_array();
+    for (int s = 0; s < STAGE_COUNT; s++)
+        if (stage_implemented((enum stage)s))
+            (void)json_array_append_new(stages, json_string(stage_name((enum stage)s)));
+    return json_pack("{s:O, s:O, s:O, s:O, s:o, s:b, s:n}", "files", json_object_get(r->drafted.result, "files"),
+                     "weights", json_object_get(r->drafted.result, "weights"), "plan",
+                     json_object_get(r->captured.result, "plan"), "tensors",
+                     json_object_get(r->captured.result, "tensors"), "stages", stages, "locate", locate, "entry");
+}
+
+static int run_check(struct run *r, struct err *e)
+{
+    static const char *const OUTS[] = {"actual"};
+    json_t *request = run_check_request(r, false);
+    if (!request)
+        return run_end(r, REASON_RESULT_INVALID, false, NULL);
+    struct step_in in = {.name = "given", .sha = step_out_sha(&r->captured, "given")};
+    int rc = step_run(r, STEP_CHECK, "check", request, &in, 1, OUTS, 1, &r->checked, e);
+    json_decref(request);
+    if (rc == RUN_GO_ON)
+        take_notes(r, &r->checked, "jax");
+    return rc;
+}
+
+/* Everything up to the verdict. */
+static int run_to_verdict(struct run *r, struct err *e)
+{
+    static int (*const STRETCHES[])(struct run *, struct err *) = {run_inspect, run_capture, run_draft, run_check,
+                                                                   run_judge};
+    int rc = RUN_GO_ON;
+    for (size_t i = 0; i < sizeof STRETCHES / sizeof STRETCHES[0] && rc == RUN_GO_ON; i++)
+        rc = STRETCHES[i](r, e);
+    return rc;
+}
+
+static int load_job(struct run *r, struct err *e)
+{
+    int rc = store_job_get(r->reader, r->lease->job_id, &r->job, e);
+    if (rc != 0)
+        return rc;
+    if (r->job.state == JOB_STATE_CANCELLING)
+        return err_set(e, FERR_CANCELLED, "cancelled");
+    char *text;
+    size_t len;
+    if ((rc = store_blob_read(r->p->store, r->job.request_sha, &text, &len, e)) != 0)
+        return rc;
+    r->request = json_loadb(text, len, 0, NULL);
+    free(text);
+    if (!r->request)
+        return err_set(e, FERR_STORE, "the stored request is not JSON");
+    int64_t seconds = r->p->job_s;
+    json_t *budget = json_object_get(json_object_get(r->request, "budget"), "seconds");
+    if (json_is_integer(budget) && json_integer_value(budget) < seconds)
+        seconds = json_integer_value(budget);
+    r->deadline_us = r->started_us + seconds * 1000000;
+    return 0;
+}
+
+static int append_end(struct run *r, enum event_type type, bool with_result, struct err *e)
+{
+    json_t *data = json_pack("{s:o}", "usage", run_usage(r));
+    if (with_result)
+        (void)json_object_set_new(data, "result", run_result(r));
+    struct store_event_new event = {.type = type, .data = data};
+    int rc = store_append_wait(r->p->store, r->lease, r->lease->job_id, &event, 1, e);
+    json_decref(data);
+    if (rc == 0)
+        log_info("job", "ended", "job_id", r->lease->job_id, "event", event_name(type), "verdict",
+                 with_result ? verdict_name(r->verdict) : NULL, "reason",
+                 with_result && r->reason >= 0 ? reason_name((enum reason)r->reason) : NULL);
+    return rc;
+}
+
+static bool proven(const struct run *r)
+{
+    return r->verdict == VERDICT_EQUAL || r->verdict == VERDICT_EQUAL_UNDER_ASSUMPTIONS;
+}
+
+/* The outcome is known: hand out what there is, then close the job. */
+static int finish(struct run *r, struct err *e)
+{
+    int rc = run_deliver(r, e);
+    if (rc < 0)
+        return rc;
+    rc = append_end(r, proven(r) ? EVENT_JOB_SUCCEEDED : EVENT_JOB_FAILED, true, e);
+    if (rc == 0)
+        metric_add(METRIC_JOBS_FINISHED, r->verdict, 1);
+    return rc;
+}
+
+/* A stretch gave a code instead of an outcome. */
+static void stop(struct run *r, int rc, const struct err *e)
+{
+    struct err later = {0};
+    struct store_job now = {0};
+    bool cancelled = rc == FERR_CANCELLED && store_job_get(r->reader, r->lease->job_id, &now, &later) == 0 &&
+                     now.state == JOB_STATE_CANCELLING;
+    store_job_fini(&now);
+    if (cancelled) {
+        metric_add(METRIC_JOBS_CANCELLED, 0, 1);
+        rc = append_end(r, EVENT_JOB_CANCELLED, false, &later);
+    } else if (rc == FERR_CANCELLED || rc == FERR_SHUTTING_DOWN) {
+        log_info("job", "given back to the queue", "job_id", r->lease->job_id);
+        rc = store_job_release(r->p->store, r->lease, &later);
+    } else {
+        log_error("job", "failed inside ferryd", "job_id", r->lease->job_id, "error", e->text);
+        json_t *error = run_error(REASON_INTERNAL, "%s", e->text);
+        (void)run_end(r, rc == FERR_SANDBOX ? REASON_SANDBOX_UNAVAILABLE : REASON_INTERNAL, false, error);
+        json_decref(error);
+        rc = append_end(r, EVENT_JOB_FAILED, true, &later);
+    }
+    if (rc != 0)
+        log_error("job", "its end could not be stored; the next start takes it up again", "job_id", r->lease->job_id,
+                  "error", later.text);
+}
+
+static void run_init(struct run *r, const struct pipeline *p, struct worker_io *io, const struct store_lease *lease)
+{
+    *r = (struct run){.p = p, .io = io, .lease = lease, .reason = -1, .verdict = VERDICT_EQUAL};
+    r->started_us = clock_mono_us();
+    r->deadline_us = r->started_us + (int64_t)p->job_s * 1000000;
+    r->steps_done = 1; /* intake: the request was stored by the API */
+    buf_init(&r->log, LOG_MAX);
+    r->assumptions = json_array();
+    r->refusals = json_array();
+    r->notes = json_array();
+    r->versions = json_object();
+    r->confinement = json_object();
+    r->seconds = json_object();
+}
+
+static void run_fini(struct run *r)
+{
+    step_out_fini(&r->inspected);
+    step_out_fini(&r->captured);
+    step_out_fini(&r->drafted);
+    step_out_fini(&r->checked);
+    json_decref(r->judged);
+    json_decref(r->request);
+    json_decref(r->assumptions);
+    json_decref(r->refusals);
+    json_decref(r->notes);
+    json_decref(r->versions);
+    json_decref(r->confinement);
+    json_decref(r->seconds);
+    json_decref(r->error);
+    buf_fini(&r->log);
+    store_job_fini(&r->job);
+    store_reader_close(r->reader);
+}
+
+void pipeline_run(const struct pipeline *p, struct worker_io *io, const struct store_lease *lease)
+{
+    struct run r;
+    struct err e = {0};
+    run_init(&r, p, io, lease);
+    int rc = store_reader_open(p->store, &r.reader, &e);
+    if (rc == 0)
+        rc = load_job(&r, &e);
+    if (rc == 0)
+        rc = run_to_verdict(&r, &e);
+    if (rc == RUN_GO_ON || rc == RUN_ENDED)
+        rc = finish(&r, &e);
+    if (rc < 0)
+        stop(&r, rc, &e);
+    run_fini(&r);
+}
