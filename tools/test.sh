@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# All tests of `make test`: C units, the Python package in its two environments, then the daemon over HTTP.
+# Every part runs even where an earlier one failed; the exit status says whether all passed.
+set -u
+cd "$(dirname "$0")/.."
+export FERRY_TORCH_PY="$PWD/build/envs/torch/bin/python" FERRY_JAX_PY="$PWD/build/envs/jax/bin/python"
+export PYTHONPATH="$PWD/workers/python" OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+failed=0
+part() { # NAME COMMAND…
+  local name=$1 started=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" || { failed=1; printf '!! %s failed\n' "$name"; }
+  printf '== %s took %d s\n' "$name" $((SECONDS - started))
+}
+
+part "C units" make -s -j2 unit
+part "oracle and translator (torch environment)" "$FERRY_TORCH_PY" -m pytest tests/python/oracle tests/python/translate
+part "prelude, check, deliver (jax environment)" "$FERRY_JAX_PY" -m pytest tests/python/prelude tests/python/check tests/python/deliver
+part "API, road, crash, hostile sources, page (real daemon)" build/envs/tools/bin/python -m pytest tests/api tests/e2e tests/crash tests/abuse
+part "corpus, a fixed third" build/envs/tools/bin/python tests/bench/corpus.py --third
+exit $failed
