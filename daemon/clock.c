@@ -63,7 +63,7 @@ static void base32(const unsigned char bits[16], char *out)
         unsigned value = 0;
         for (int b = 0; b < 5; b++) {
             int bit = i * 5 + b - 2; /* two zero bits in front */
-            value = value << 1 | (bit < 0 ? 0U : (bits[bit / 8] >> (7 - bit % 8)) & 1U);
+            value = value << 1 | (bit < 0 ? 0U : ((unsigned)bits[bit / 8] >> (7 - bit % 8)) & 1U);
         }
         out[i] = BASE32[value];
     }
