@@ -32,6 +32,7 @@ DAEMON_SRC := $(sort $(wildcard daemon/*.c api/*.c store/*.c workers/*.c workers
 JAIL_SRC := $(sort $(wildcard workers/sandbox/jail/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 TOOL_SRC := $(sort $(wildcard tests/unit/*_main.c))
+BENCH_SRC := $(sort $(wildcard tests/bench/*_main.c))
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB_OBJ := $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 
@@ -71,9 +72,12 @@ $(B)/python:
 $(B)/envs:
 	@ln -sfn "$(CURDIR)/build/envs" $@
 
-$(B)/tests/%: $(B)/obj/tests/unit/%.o $(LIB_OBJ)
-	@mkdir -p $(@D)
-	$(CC) $(LDHARDEN) $^ -o $@ $(LIBS) $(shell pkg-config --libs cmocka)
+define test_rule
+$(B)/tests/%: $(B)/obj/tests/$(1)/%.o $(LIB_OBJ)
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDHARDEN) $$^ -o $$@ $$(LIBS) $$(shell pkg-config --libs cmocka)
+endef
+$(foreach folder,unit bench,$(eval $(call test_rule,$(folder))))
 
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC) $(TOOL_SRC))
 unit: all $(UNIT_BIN) ## C unit tests only
@@ -92,7 +96,7 @@ test: ## install, build and run all tests
 lint: ## style, banned functions, complexity, formatting, types
 	@tools/lint.sh
 
-bench: all ## the measured figures and the whole corpus table
+bench: all $(patsubst tests/bench/%.c,$(B)/tests/%,$(BENCH_SRC)) ## the measured figures and the whole corpus table
 	@tools/bench.sh
 
 clean: ## remove what was built, but for the Python environments
