@@ -58,13 +58,16 @@ $(foreach p,$(EMBED),$(eval $(call embed_rule,$(p))))
 
 $(B)/obj/%.o: %.c | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@echo "  CC    $<"
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/ferryd: $(call objs,$(DAEMON_SRC))
-	$(CC) $(LDHARDEN) $^ -o $@ $(LIBS)
+	@echo "  LINK  $@"
+	@$(CC) $(LDHARDEN) $^ -o $@ $(LIBS)
 
 $(B)/ferry-jail: $(call objs,$(JAIL_SRC))
-	$(CC) $(LDHARDEN) $^ -o $@ $(shell pkg-config --libs libseccomp)
+	@echo "  LINK  $@"
+	@$(CC) $(LDHARDEN) $^ -o $@ $(shell pkg-config --libs libseccomp)
 
 $(B)/python:
 	@ln -sfn "$(CURDIR)/workers/python" $@
@@ -75,7 +78,8 @@ $(B)/envs:
 define test_rule
 $(B)/tests/%: $(B)/obj/tests/$(1)/%.o $(LIB_OBJ)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDHARDEN) $$^ -o $$@ $$(LIBS) $$(shell pkg-config --libs cmocka)
+	@echo "  LINK  $$@"
+	@$$(CC) $$(LDHARDEN) $$^ -o $$@ $$(LIBS) $$(shell pkg-config --libs cmocka)
 endef
 $(foreach folder,unit bench,$(eval $(call test_rule,$(folder))))
 

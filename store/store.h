@@ -27,6 +27,7 @@ struct store_reader;
 struct store_options {
     const char *data_dir; /* made (0700) if absent */
     unsigned queue_max;   /* commands waiting for the writer; more are FERR_OVERLOADED */
+    int64_t grace_us;     /* how long a blob that nothing names stays after its last put; 0: two minutes */
 };
 
 /* Main thread. Locks the data directory (FERR_STORE_BUSY names the pid that holds it), migrates, starts the writer. */

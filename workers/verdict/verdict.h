@@ -71,7 +71,8 @@ const struct st_tensor *st_find(const struct st_file *f, const char *name); /* h
 struct verdict_tolerances {
     double f64_relative; /* of the expected tensor's range; 1e-9 */
     double f32_factor;   /* times the source's own float32 error; 16 */
-    double f32_floor;    /* relative to the range; a few float32 ulps */
+    double f32_floor;    /* relative to the range; 2^-20, scaled for tensors stored as float16 and bfloat16 */
+    double least_range;  /* a tensor's range is at least this share of the largest beside it; 1e-3 */
 };
 extern const struct verdict_tolerances VERDICT_TOLERANCES_DEFAULT;
 

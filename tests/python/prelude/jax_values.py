@@ -35,7 +35,8 @@ class Namespace:
     def __getattr__(self, name: str) -> Any:
         found = prelude_names().get(name)
         if found is None:
-            found = getattr(jnp, name, None) or getattr(jax.nn, name)
+            found = jnp.asarray if name == "tensor" else getattr(jnp, name, None)
+            found = found or getattr(jax.nn, name)
         if isinstance(found, type) and issubclass(found, nnx.Module):
             return functools.partial(found, rngs=nnx.Rngs(0))
         return found
@@ -50,7 +51,7 @@ def scope_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def build(case: Case, state: Arrays) -> tuple[Any, Any, Any]:
     """Graph, parameters and the rest; every variable of the layer must be in `state`."""
     abstract = nnx.eval_shape(lambda: eval(case.layer or "", scope_of({})))
-    (abstract.train if case.train else abstract.eval)(raise_if_not_found=False)
+    abstract.train() if case.train else abstract.eval()
     graph, params, rest = nnx.split(abstract, nnx.Param, ...)
     used: set[str] = set()
 

@@ -44,7 +44,7 @@ def make_input(spec: Spec, rng: np.random.Generator) -> np.ndarray:
     """Numbers after `spec`.
 
     A shape gives normal numbers, {"int": (low, high, shape)} integers, {"bool": shape} and
-    {"positive": shape} what they say, {"unit": shape} numbers in (0, 1); an array stays.
+    {"positive": shape} what they say, {"unit": shape} numbers in (0, 1), {"signs": shape} -1 and 1; an array stays.
     """
     if isinstance(spec, tuple):
         return rng.normal(size=spec)
@@ -60,7 +60,7 @@ def make_input(spec: Spec, rng: np.random.Generator) -> np.ndarray:
     if kind == "unit":
         return rng.random(what) * 0.9 + 0.05
     if kind == "signs":
-        return np.where(rng.random(what) < 0.5, -1.0, 1.0)
+        return np.where(rng.random(what) < 0.5, -1, 1)
     raise ValueError(kind)
 
 

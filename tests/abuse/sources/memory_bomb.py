@@ -1,0 +1,5 @@
+"""Takes memory and touches it."""
+
+blocks = []
+while True:
+    blocks.append(b"x" * (32 << 20))

@@ -1,0 +1,4 @@
+"""Reads the list of users."""
+
+with open("/etc/passwd") as file:
+    answer = file.read()

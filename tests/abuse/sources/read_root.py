@@ -1,0 +1,5 @@
+"""Looks into the home of root."""
+
+import os
+
+answer = os.listdir("/root")

@@ -1,0 +1,4 @@
+"""Reads the passwords."""
+
+with open("/etc/shadow") as file:
+    answer = file.read()

@@ -1,0 +1,6 @@
+"""Waits without end."""
+
+import time
+
+while True:
+    time.sleep(1000)

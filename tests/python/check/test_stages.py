@@ -1,0 +1,95 @@
+"""Correct candidates pass through every stage with the source's numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+# Errors relative to the range: float64 rounding against a wrong rule, float32 rounding.
+F64, F32 = 1e-12, 1e-5
+
+
+@pytest.mark.parametrize("name", ["cnn", "gpt", "gru", "config"])
+def test_correct_module(check: Any, name: str) -> None:
+    """Outputs, gradients and state agree with torch's, under torch's names."""
+    found = check(name)
+    failed = {n: s for n, s in found.result["stages"].items() if s["status"] == "failed"}
+    assert not failed
+    assert found.worst_of("forward_f64", "out/") < F64
+    assert found.worst_of("forward_f32") < F32
+    assert found.worst_of("gradients") < F64
+    assert found.worst_of("train_state") < F64
+    assert found.worst_of("jit") < F32
+
+
+def test_dtypes_are_those_of_the_stage(check: Any) -> None:
+    """float64 stages give float64, float32 stages float32, although Embed and `astype` fix it."""
+    found = check("gpt")
+    (f64, *_), (f32, *_) = found.oracle.cases("forward_f64"), found.oracle.cases("forward_f32")
+    assert found.actual[f"{f64}/out/logits"].dtype == np.float64
+    assert found.actual[f"{f32}/out/logits"].dtype == np.float32
+    assert found.result["outputs"][f64]["keys"] == ["logits", "hidden"]
+    assert found.result["shapes"]["x0"]["out/logits"] == {"dtype": "float32", "shape": [2, 7, 11]}
+
+
+def test_function(check: Any) -> None:
+    """A function has no build and no weights; its inputs have gradients, its draws are replayed."""
+    found = check("loss")
+    assert found.status("build") == found.status("weights") == "not_applicable"
+    assert found.status("train_state") == "not_applicable"
+    assert found.worst_of("forward_f64", "out/") < F64
+    assert found.worst_of("gradients") < F64
+    assert found.worst_of("jit") < F32
+    (first, *_) = found.oracle.cases("forward_f64")
+    assert found.result["draws"][first] == [{"op": "uniform", "shape": [3, 4]}]
+
+
+def test_dropout_is_replayed(check: Any) -> None:
+    """In train mode the source's own masks are used, in eval mode nothing is drawn."""
+    found = check("cnn", stages=("train_state", "forward_f64"))
+    (case,) = found.oracle.cases("train_state")
+    assert [draw["op"] for draw in found.result["draws"][case]] == ["bernoulli", "bernoulli"]
+    assert list(found.result["draws"]) == [case]
+
+
+def test_tied_weights_share_a_gradient(check: Any) -> None:
+    """Each name of a tied tensor has the whole gradient."""
+    found = check("gpt", stages=("gradients",))
+    (case, *_) = found.oracle.cases("gradients")
+    grads = [found.actual[f"{case}/grad/param/{n}"] for n in ("tokens.weight", "head.weight")]
+    np.testing.assert_array_equal(*grads)
+    assert np.abs(grads[0]).max() > 0
+
+
+def test_ignored_buffers_are_absent(check: Any) -> None:
+    """What the map ignores can't be given back, and the result says so."""
+    found = check("cnn", stages=("train_state",))
+    (case,) = found.oracle.cases("train_state")
+    assert found.result["absent"] == {case: ["state/norm.num_batches_tracked"]}
+
+
+def test_only_the_stages_asked_for(check: Any) -> None:
+    """The gates always run; of the others only those that were asked for."""
+    found = check("cnn", stages=("parse", "forward_f32"))
+    assert list(found.result["stages"]) == ["parse", "import", "build", "weights", "forward_f32"]
+    assert {name.partition("/")[0] for name in found.actual} == set(
+        found.oracle.cases("forward_f32")
+    )
+
+
+def test_stages_to_come_are_not_run(check: Any) -> None:
+    """A stage that does not exist yet is reported as not run."""
+    assert check("cnn", stages=("resize",)).status("resize") == "not_run"
+
+
+def test_locate_names_submodule_calls(check: Any) -> None:
+    """Every submodule's output of the first case, and nothing else."""
+    found = check("config", locate=True)
+    (case, *_) = found.oracle.cases("forward_f64")
+    assert list(found.result["stages"]) == ["parse", "import", "build", "weights", "forward_f64"]
+    assert found.worst(f"{case}/sub/") < F64
+    assert set(found.actual) == {
+        f"{case}/sub/{p}#0/0" for p in ("act", "norm", "head", "head.fc", ".")
+    }

@@ -1,0 +1,108 @@
+"""The candidate's files: parsed, imported from memory, its entry found."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from flax import nnx
+
+from ferry.files import FileFinder, module_name
+from ferry.step import StepError
+
+#: What a candidate may not import: its output must stand alone, without PyTorch.
+FORBIDDEN = ("torch", "torchvision", "torchaudio", "ferry")
+
+
+class Candidate:
+    """A candidate's files and, once imported, its entry."""
+
+    def __init__(self, files: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]) -> None:
+        self.files = {file["path"]: file["content"] for file in files}
+        self.entry = entry
+        self._finder = FileFinder(files)
+        self._trees: dict[str, ast.Module] = {}
+        self.module: ModuleType | None = None
+        self.target: Any = None
+
+    @property
+    def is_class(self) -> bool:
+        """Whether the entry is a module class (otherwise it is a function)."""
+        return bool(self.entry["kind"] == "class")
+
+    def parse(self) -> None:
+        """Parse every file; the first that does not parse is the error."""
+        for path, text in self._finder.sources.items():
+            try:
+                self._trees[path] = ast.parse(text, filename=path)
+            except (SyntaxError, ValueError) as error:
+                raise StepError(
+                    "candidate_error",
+                    f"SyntaxError: {getattr(error, 'msg', error)}",
+                    file=path,
+                    line=getattr(error, "lineno", None),
+                    text=(getattr(error, "text", None) or "").strip() or None,
+                    why="syntax",
+                ) from error
+
+    def load(self) -> None:
+        """Import the entry's module from memory and find the entry in it."""
+        self._refuse_forbidden_imports()
+        self._finder.install()
+        name = self.entry["module"]
+        if name not in {module_name(path) for path in self._finder.sources}:
+            raise StepError("candidate_error", f"no file is the module {name}", why="no_entry")
+        try:
+            self.module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            message = f"the candidate needs {error.name}, which is not installed"
+            raise StepError("candidate_import", message, why="missing_package") from error
+        self.target = _find(self.module, self.entry["name"])
+        if not callable(self.target):
+            message = f"{name} has no {self.entry['name']} that can be called"
+            raise StepError("candidate_error", message, why="no_entry")
+        if self.is_class and not _is_module_class(self.target):
+            message = f"{self.entry['name']} is not a class derived from nnx.Module"
+            raise StepError("candidate_error", message, why="not_a_module")
+
+    def unload(self) -> None:
+        """Forget the candidate's modules."""
+        self._finder.uninstall()
+
+    def _refuse_forbidden_imports(self) -> None:
+        for path, tree in self._trees.items():
+            for node, name in _imports(tree):
+                if name.partition(".")[0] in FORBIDDEN:
+                    raise StepError(
+                        "candidate_import",
+                        f"the candidate imports {name}",
+                        file=path,
+                        line=node.lineno,
+                        text=self.files[path].splitlines()[node.lineno - 1].strip(),
+                        why="forbidden_import",
+                    )
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
+    """Every absolute import of a file, with the module's name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node, alias.name
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node, node.module
+
+
+def _find(module: ModuleType, qualified: str) -> Any:
+    """An object of a module by its qualified name, None if it is not there."""
+    found: Any = module
+    for part in qualified.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _is_module_class(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, nnx.Module)

@@ -1,0 +1,81 @@
+"""The candidate's module inside a trace: built, filled with given variables, switched.
+
+A module is built anew in every trace, by its own constructor, and then its variables are
+replaced. So nothing of it ever exists outside a trace (building eagerly costs seconds of
+one-operation compiles), arrays that a constructor computes are what they are for users, random
+streams exist, and state may be written under `jax.grad`. The values the constructor draws for
+variables are dead code that the compiler drops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, get_args
+from unittest import mock
+
+import jax
+from flax import nnx
+from flax.nnx import graphlib
+
+from ferry.check.precision import precision
+from ferry.check.weight_ops import Shape
+from ferry.deliver.bundle.load_weights import dotted
+
+Construct = Callable[[], Any]
+
+
+def traced_arrays_are_data() -> AbstractContextManager[Any]:
+    """Make flax treat an array that a constructor computes in a trace as it does a real one.
+
+    It asks whether an attribute is a leaf with a `typing.Union`, which looks at the class of a
+    traced array and so misses that it is a `jax.Array`; a tuple of the same types asks the array.
+    """
+    return mock.patch.object(graphlib, "LeafType", get_args(graphlib.LeafType))
+
+
+def variables(model: Any) -> dict[str, nnx.Variable[Any]]:
+    """The variables that a map fills, each once, by dotted path: all but random streams."""
+    return {
+        dotted(path): node
+        for path, node in nnx.iter_graph(model)
+        if isinstance(node, nnx.Variable) and not isinstance(node, nnx.RngState)
+    }
+
+
+def aliases(model: Any) -> dict[str, str]:
+    """Further paths of shared variables, with the path that `variables` gives."""
+    known = variables(model)
+    found: dict[str, str] = {}
+    for paths in nnx.find_duplicates(model, only=nnx.Variable):
+        names = [dotted(path) for path in paths]
+        first = next((name for name in names if name in known), None)
+        if first is not None:
+            found.update({name: first for name in names if name != first})
+    return found
+
+
+def abstract(construct: Construct) -> tuple[dict[str, Shape], dict[str, str]]:
+    """Build without computing: the shape of each variable, and the aliases."""
+    other_names: dict[str, str] = {}
+
+    def build() -> dict[str, Any]:
+        model = construct()
+        other_names.update(aliases(model))
+        return {name: variable.get_value() for name, variable in variables(model).items()}
+
+    with precision("float32"):
+        shapes = jax.eval_shape(build)
+    return {name: tuple(value.shape) for name, value in shapes.items()}, other_names
+
+
+def filled(construct: Construct, values: Mapping[str, Any], mode: str) -> Any:
+    """A new module with `values` in its variables, in ``train`` or ``eval`` mode."""
+    model = construct()
+    for name, variable in variables(model).items():
+        variable.set_value(values[name])
+    if mode == "train":
+        model.train()
+    else:
+        model.eval()
+    return model

@@ -1,0 +1,99 @@
+"""The numbers of the oracle as a candidate's programs take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ferry.check.precision import in_precision
+from ferry.check.program import Arrays, Call, Numbers
+from ferry.check.tensors import Array, decode_complex
+from ferry.check.trees import leaf_paths
+from ferry.check.weights import WeightMap
+from ferry.step import Json
+
+
+class Oracle:
+    """The plan's cases with their weights, inputs, cotangents and draws from `given`."""
+
+    def __init__(
+        self, plan: Json, tensors: Sequence[Mapping[str, Any]], given: Mapping[str, Array]
+    ) -> None:
+        self._plan = plan
+        self._dtypes = {tensor["name"]: tensor["dtype"] for tensor in tensors}
+        self._given = given
+        self._map: WeightMap | None = None
+        self._weights: dict[tuple[int, str], Arrays] = {}
+
+    def use_map(self, weight_map: WeightMap) -> None:
+        """Convert the source's tensors by `weight_map` from now on."""
+        self._map = weight_map
+
+    def cases(self, stage: str) -> list[Json]:
+        """The plan's cases of a stage."""
+        return [case for case in self._plan["cases"] if case["stage"] == stage]
+
+    def call(self, case: Json) -> tuple[Call, Numbers]:
+        """One case as a call and its numbers."""
+        inputs = case["inputs"] if "inputs" in case else [case["input"]]
+        argsets = [self._plan["inputs"][index] for index in inputs]
+        rng = case.get("rng") or []
+        call = Call(case["dtype"], case["mode"], argsets, rng)
+        numbers = Numbers(
+            weights=self._draw(case["draw"], case["dtype"]),
+            inputs=[self._input(index, case["dtype"]) for index in inputs],
+            draws=[self._value(draw["tensor"], draw["dtype"], case["dtype"]) for draw in rng],
+        )
+        if case["stage"] == "gradients":
+            numbers.cotangents = self._cotangents(inputs[0])
+        return call, numbers
+
+    def shapes_call(self, index: int) -> tuple[Call, Numbers]:
+        """The call that shows the output shapes of input set `index`: a float32 forward."""
+        like = [
+            case
+            for stage in ("forward_f32", "forward_f64")
+            for case in self.cases(stage)
+            if case["input"] == index
+        ]
+        rng = like[0].get("rng") or [] if like else []
+        return self.call(
+            {"stage": "shapes", "draw": 0, "input": index, "mode": "eval", "dtype": "float32",
+             "rng": rng}
+        )  # fmt: skip
+
+    def _draw(self, draw: int, dtype: str) -> Arrays:
+        """The candidate's variables for one weight draw."""
+        if self._map is None:
+            return {}
+        key = (draw, dtype)
+        if key not in self._weights:
+            values = self._map.push(
+                {
+                    name: self._value(f"w{draw}/{name}", self._dtypes[name], dtype)
+                    for name in self._map.sources()
+                }
+            )
+            self._weights[key] = {n: in_precision(v, dtype) for n, v in values.items()}
+        return self._weights[key]
+
+    def _input(self, index: int, dtype: str) -> Arrays:
+        return {
+            path: self._value(f"x{index}/{path}", spec["dtype"], dtype)
+            for path, spec in leaf_paths(self._plan["inputs"][index])
+        }
+
+    def _value(self, name: str, stored: str, dtype: str) -> Array:
+        """A given tensor of the dtype `stored`, in the precision of a stage."""
+        value = self._given[name]
+        if stored.startswith("complex"):
+            value = decode_complex(value)
+        return in_precision(value, dtype)
+
+    def _cotangents(self, index: int) -> Arrays:
+        prefix = f"ct{index}/"
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self._given.items()
+            if name.startswith(prefix)
+        }

@@ -1,0 +1,1 @@
+"""The deliver step: the files of the bundle that are neither source, candidate nor map."""

@@ -1,0 +1,86 @@
+"""Run the torch-side steps on files from a shell, in memory and without a sandbox.
+
+``python -m ferry.devrun capture model.py --entry Net --out DIR`` leaves request.json,
+inspected.json, capture.json, plan.json, facts.json and the two tensor files in DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ferry.oracle import capture, inspect_step
+from ferry.step import MemoryContext, StepError
+
+Json = dict[str, Any]
+RECIPE = {"draws": 2, "inputs": 2, "seed": 0, "train_steps": 2}
+
+
+def request_for(paths: list[Path], entry: str | None, **given: Any) -> Json:
+    """An inspect request for files that are imported by their stems."""
+    files = [{"path": p.name, "content": p.read_text(encoding="utf-8")} for p in paths]
+    blank = {"init": None, "init_expr": None, "inputs": None, "inputs_expr": None, "seed": 0}
+    return {"files": files, "entry": entry, **blank, **given}
+
+
+def run_capture(request: Json) -> tuple[Json, Json, MemoryContext]:
+    """inspect, then capture; the two results and the context with the tensors."""
+    inspected = inspect_step.run(MemoryContext(request))
+    context = MemoryContext({**request, "inspected": inspected, "recipe": RECIPE})
+    return inspected, capture.run(context), context
+
+
+def save(out: Path, request: Json, inspected: Json, captured: Json, context: MemoryContext) -> None:
+    """Write everything that the steps saw and gave into the folder `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, value in (
+        ("request", request),
+        ("inspected", inspected),
+        ("capture", captured),
+        ("plan", captured["plan"]),
+        ("facts", captured["facts"]),
+    ):
+        (out / f"{name}.json").write_text(json.dumps(value, indent=1), encoding="utf-8")
+    for name, data in context.outputs.items():
+        (out / f"{name}.safetensors").write_bytes(data)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; 1 where the source cannot be captured."""
+    parser = argparse.ArgumentParser(prog="ferry.devrun", description=__doc__)
+    parser.add_argument("command", choices=["inspect", "capture"])
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--entry")
+    parser.add_argument("--inputs", type=json.loads, help="input specs as JSON")
+    parser.add_argument("--inputs-expr")
+    parser.add_argument("--init", type=json.loads)
+    parser.add_argument("--init-expr")
+    parser.add_argument("--out", type=Path, default=Path("oracle"))
+    options = parser.parse_args(argv)
+    request = request_for(
+        options.files,
+        options.entry,
+        inputs=options.inputs,
+        inputs_expr=options.inputs_expr,
+        init=options.init,
+        init_expr=options.init_expr,
+    )
+    started = time.perf_counter()
+    try:
+        if options.command == "inspect":
+            print(json.dumps(inspect_step.run(MemoryContext(request)), indent=1))
+            return 0
+        save(options.out, request, *run_capture(request))
+    except StepError as error:
+        print(json.dumps(error.to_json(), indent=1), file=sys.stderr)
+        return 1
+    print(f"{options.out}: {time.perf_counter() - started:.2f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,30 @@
+"""Flax NNX modules and JAX functions that carry torch's exact semantics.
+
+The builtin engine copies the definitions that a model needs, with all that they use, into
+its output; nothing here is imported by a delivered model. A definition therefore depends
+only on other top-level definitions of these modules and on jax, flax, numpy and the
+standard library, and no two modules define the same name.
+
+A layer has torch's class name, constructor arguments (less device and dtype, plus `rngs`),
+attribute names and parameter layouts, so a weight map is the identity by name. A function
+has torch's name and arguments. `train()` and `eval()` switch `deterministic` and
+`use_running_average`; random layers draw once where torch draws once, in torch's shape.
+
+    base        Module, Buffer, ValuesIndices and small shape rules
+    linear      Linear, Bilinear, Embedding, Identity
+    conv        Conv1d..3d, ConvTranspose1d..3d
+    norm        BatchNorm1d..3d, InstanceNorm1d..3d, LayerNorm, GroupNorm, RMSNorm, ...
+    pool        max, average, adaptive and power-average pools
+    dropout     Dropout, Dropout1d..3d, AlphaDropout, FeatureAlphaDropout
+    activation  activations as functions and as modules
+    container   Sequential
+    padding     pad and the padding layers
+    attention   scaled_dot_product_attention, MultiheadAttention
+    transformer TransformerEncoder, TransformerDecoder and their layers
+    recurrent   RNN, LSTM, GRU and their cells
+    loss        losses as functions and as modules
+    resize      interpolate, Upsample, PixelShuffle, PixelUnshuffle
+    reduce      reductions, norms, distances, sorting
+    index       gather, scatter and other indexing
+    shape       reshaping, splitting, windows; Flatten, Unflatten, Unfold, Fold
+"""

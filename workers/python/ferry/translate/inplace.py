@@ -1,0 +1,237 @@
+"""Writing in place. jax arrays never change, so a name is bound again to the new value.
+
+That is the same only if no other name for the same storage is read later; the storage ids
+in the facts show it. Where one is, the construct is refused (``unsafe_alias``).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ferry.translate.source import is_function
+from ferry.translate.translator import FileTranslator, Refused
+
+AT_METHODS = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.Pow: "power",
+}
+_SIGNS = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+    ast.MatMult: "@",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+}
+
+
+def base_of(node: ast.expr) -> ast.expr:
+    """The name or attribute under subscripts and ``.data``."""
+    while isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr == "data"):
+        node = node.value
+    return node
+
+
+def check_alias(tr: FileTranslator, node: ast.AST, written: ast.expr, rebound: str | None) -> None:
+    """Refuse a write whose storage another name reads later.
+
+    `rebound` is the text of the target that gets the new value.
+    """
+    function = tr.source.function_of(node)
+    storage = tr.facts.storage(written) or _storage_of_target(tr, function, written)
+    if not storage or function is None:
+        return
+    for other in _later_reads(tr, function, node):
+        if ast.unparse(other) != rebound and tr.facts.storage(other) & storage and tr.is_tensor(other):
+            why = f"{ast.unparse(written)} is written in place and {ast.unparse(other)}, read in line {other.lineno}, is the same storage"
+            raise Refused(node, "unsafe_alias", why)
+
+
+def _storage_of_target(tr: FileTranslator, function: ast.AST | None, target: ast.expr) -> frozenset[int]:
+    """The storage of a target that is only written: that of its next read, which is the same."""
+    text, end = ast.unparse(target), tr.source.span(target)[1]
+    reads = [
+        n
+        for n in ast.walk(function or tr.source.tree)
+        if isinstance(n, ast.expr) and type(n) is type(target) and tr.facts.storage(n) and ast.unparse(n) == text
+    ]
+    after = [n for n in reads if tr.source.span(n)[0] >= end]
+    first = min(after, key=tr.source.span, default=None)
+    return tr.facts.storage(first) if first is not None else frozenset()
+
+
+def _later_reads(tr: FileTranslator, function: ast.AST, node: ast.AST) -> Iterator[ast.expr]:
+    """Names and attributes read after a statement, or anywhere in a loop around it."""
+    statement = tr.source.statement_of(node)
+    end = tr.source.span(statement)[1]
+    for other in ast.walk(function):
+        if not isinstance(other, (ast.Name, ast.Attribute)) or not isinstance(other.ctx, ast.Load):
+            continue
+        if tr.source.span(other)[0] >= end and not exclusive(tr, statement, other):
+            yield other
+
+
+def exclusive(tr: FileTranslator, statement: ast.stmt, other: ast.AST) -> bool:
+    """Whether two places are in different arms of one ``if``."""
+    arms = {}
+    child: ast.AST = statement
+    for parent in tr.source.ancestors(statement):
+        if isinstance(parent, ast.If):
+            arms[parent] = child in parent.body
+        child = parent
+    child = other
+    for parent in tr.source.ancestors(other):
+        if isinstance(parent, ast.If) and parent in arms and child is not parent.test:
+            return arms[parent] != (child in parent.body)
+        child = parent
+    return False
+
+
+def _assigned(tr: FileTranslator, node: ast.expr) -> str | None:
+    """The single target that a call's value is assigned to."""
+    parent = tr.source.parents.get(node)
+    if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
+        return ast.unparse(parent.targets[0])
+    return None
+
+
+def check_functional(tr: FileTranslator, node: ast.Call) -> None:
+    """A function called with ``inplace=True`` writes its first argument."""
+    flag = next((k.value for k in node.keywords if k.arg == "inplace"), None)
+    if flag is None or (isinstance(flag, ast.Constant) and flag.value is False) or not node.args:
+        return
+    check_alias(tr, node, node.args[0], _assigned(tr, node))
+
+
+def check_module_call(tr: FileTranslator, node: ast.Call) -> None:
+    """A layer whose ``inplace`` is set writes its argument, as its result's storage shows."""
+    if len(node.args) != 1 or "module" not in tr.kinds(node.func):
+        return
+    if tr.facts.storage(node) & tr.facts.storage(node.args[0]) and _is_inplace_layer(tr, node.func):
+        check_alias(tr, node, node.args[0], _assigned(tr, node))
+
+
+def _is_inplace_layer(tr: FileTranslator, func: ast.expr) -> bool:
+    cls = (tr.facts.of(func) or {}).get("cls") or ""
+    return str(cls).startswith("torch.nn.modules.activation")
+
+
+# --- expressions and statements ---
+
+
+def expression(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
+    """An in-place method used for its value: the value, if the tensor is not read again."""
+    receiver = func.value
+    statement = tr.source.statement_of(node)
+    alone = isinstance(statement, ast.Expr) and statement.value is node
+    check_alias(tr, node, receiver, ast.unparse(receiver) if alone else _assigned(tr, node))
+    if alone:
+        return write_back(tr, receiver, new_value(tr, node, func), node)
+    if is_function(tr.source.parents.get(node)):
+        raise Refused(node, "unsupported_construct", "a write in place inside a lambda")
+    return new_value(tr, node, func)
+
+
+def new_value(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
+    """What an in-place method leaves in its tensor."""
+    from ferry.translate.calls import pure_method
+
+    name, receiver = func.attr.removesuffix("_"), func.value
+    if name == "zero":
+        return f"jnp.zeros_like({tr.render(receiver)})"
+    if name == "fill" and len(node.args) == 1:
+        return f"jnp.full_like({tr.render(receiver)}, {tr.render(node.args[0])})"
+    if name == "copy" and len(node.args) >= 1:
+        target = tr.operand(receiver)
+        return f"jnp.broadcast_to({tr.render(node.args[0])}, {target}.shape).astype({target}.dtype)"
+    if name == "bernoulli" and len(node.args) == 1:
+        target = tr.operand(receiver)
+        keys = f"{tr.rngs(node)}.noise()"
+        return f"jax.random.bernoulli({keys}, {tr.render(node.args[0])}, {target}.shape).astype({target}.dtype)"
+    if name in ("normal", "uniform"):
+        return _drawn(tr, node, receiver, name)
+    return pure_method(tr, node, receiver, name)
+
+
+def _drawn(tr: FileTranslator, node: ast.Call, receiver: ast.expr, name: str) -> str:
+    if node.args or node.keywords:
+        raise Refused(node, "unsupported_argument", f"{name}_ with arguments is not supported")
+    target = tr.operand(receiver)
+    return f"jax.random.{name}({tr.rngs(node)}.noise(), {target}.shape, {target}.dtype)"
+
+
+def write_back(tr: FileTranslator, target: ast.expr, value: str, node: ast.AST) -> str:
+    """The statement that gives a written tensor its new value."""
+    if isinstance(target, ast.Subscript) and tr.is_tensor(target.value):
+        return set_item(tr, target, "set", value, node)
+    if isinstance(target, (ast.Name, ast.Attribute)):
+        return f"{lvalue(tr, target)} = {value}"
+    if isinstance(target, ast.Subscript):
+        return f"{tr.keep(target)} = {value}"
+    raise Refused(node, "unsafe_alias", "a result that has no name is written in place")
+
+
+def lvalue(tr: FileTranslator, target: ast.expr) -> str:
+    """A target as text; a variable is written through ``[...]``."""
+    from ferry.translate.attributes import is_variable
+
+    if isinstance(target, ast.Attribute) and target.attr == "data":
+        return lvalue(tr, target.value)
+    text = tr.keep(target)
+    return f"{text}[...]" if is_variable(tr, target) else text
+
+
+def set_item(tr: FileTranslator, target: ast.Subscript, method: str, value: str, node: ast.AST) -> str:
+    """``x[i] = v`` and its kin as ``x = x.at[i].set(v)``."""
+    owner = target.value
+    if not isinstance(base_of(owner), (ast.Name, ast.Attribute)) or isinstance(owner, ast.Subscript) and tr.is_tensor(owner.value):
+        raise Refused(node, "unsafe_alias", "an element of a view is written in place")
+    check_alias(tr, node, owner, ast.unparse(owner))
+    mask = target.slice
+    if tr.is_tensor(mask) and (tr.facts.of(mask) or {}).get("dtype") == "bool":
+        return _masked(tr, owner, mask, method, value, node)
+    start, end = tr.source.span(mask)
+    index = tr.splice(start, end, [mask], {})
+    return f"{lvalue(tr, owner)} = {tr.operand(owner)}.at[{index}].{method}({value})"
+
+
+def _masked(tr: FileTranslator, owner: ast.expr, mask: ast.expr, method: str, value: str, node: ast.AST) -> str:
+    """A boolean mask as index: ``where`` over a mask of the same rank, for one value."""
+    same_rank = (tr.facts.of(mask) or {}).get("ndim") == (tr.facts.of(owner) or {}).get("ndim")
+    if method != "set" or not same_rank:
+        raise Refused(node, "data_dependent_shape", "a boolean mask of another rank picks what is written")
+    statement = tr.source.statement_of(node)
+    written = getattr(statement, "value", None)
+    if written is not None and tr.is_tensor(written) and (tr.facts.of(written) or {}).get("ndim") != 0:
+        raise Refused(node, "data_dependent_shape", "as many values as the mask has true elements are written")
+    return f"{lvalue(tr, owner)} = jnp.where({tr.render(mask)}, {value}, {tr.render(owner)})"
+
+
+def augmented(tr: FileTranslator, node: ast.AugAssign) -> str | None:
+    """``+=`` and its kin on tensors."""
+    target = node.target
+    if isinstance(target, ast.Subscript) and tr.is_tensor(target.value):
+        value = tr.render(node.value)
+        method = AT_METHODS.get(type(node.op))
+        if method is None:
+            sign = _SIGNS.get(type(node.op))
+            if sign is None:
+                raise Refused(node, "unsupported_construct", "this augmented assignment of elements")
+            old = f"{tr.operand(target.value)}[{tr.render(target.slice)}]"
+            return set_item(tr, target, "set", f"{old} {sign} {tr.operand(node.value)}", node)
+        return set_item(tr, target, method, value, node)
+    if not tr.is_tensor(target) and not tr.is_tensor(node.value):
+        return None
+    check_alias(tr, node, target, ast.unparse(target))
+    if isinstance(target, ast.Attribute) and lvalue(tr, target).endswith("[...]"):
+        return tr.keep(node, {target: lvalue(tr, target)})
+    return None

@@ -1,0 +1,437 @@
+"""Statements: assignments, branches, blocks without gradients, imports."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import textwrap
+
+from ferry.translate import inplace
+from ferry.translate.attributes import bool_test, is_variable
+from ferry.translate.calls import is_device
+from ferry.translate.names import is_torch
+from ferry.translate.translator import REMOVED, FileTranslator, Refused
+
+# packages that a port may import: these are in the jax environment
+PORTABLE = frozenset({"numpy", "einops", "jax", "flax", "optax", "scipy"})
+IMPORTS_MARK = "\0imports\0"
+
+
+def initialises(tr: FileTranslator, node: ast.stmt) -> str | None:
+    """The rule before all others: what only sets initial values goes."""
+    if tr.source.function_of(node) is None or not tr.initial.statement(tr.unit, node):
+        return None
+    tr.notes.append(f"{tr.unit.path}:{node.lineno}: initial values are left out")
+    return REMOVED
+
+
+def import_(tr: FileTranslator, node: ast.Import) -> str | None:
+    """torch's modules are no longer imported; the first such line marks the new imports."""
+    kept = [a for a in node.names if not is_torch(a.name) and _importable(tr, node, a, a.name)]
+    if len(kept) == len(node.names):
+        return None
+    return _import_text(tr, node, [f"import {', '.join(map(_alias, kept))}"] if kept else [])
+
+
+def import_from(tr: FileTranslator, node: ast.ImportFrom) -> str | None:
+    """As `import_`, for ``from … import …``."""
+    if node.level:
+        return None
+    module = node.module or ""
+    torch = [a for a in node.names if is_torch(module) or is_torch(f"{module}.{a.name}")]
+    if torch and any(a.name == "*" for a in torch):
+        raise Refused(node, "unsupported_construct", f"all names of {module} are imported")
+    if torch:
+        return _import_text(tr, node, [])
+    kept = [a for a in node.names if _importable(tr, node, a, module)]
+    return None if kept == node.names else _import_text(tr, node, [])
+
+
+def _importable(tr: FileTranslator, node: ast.stmt, alias: ast.alias, module: str) -> bool:
+    """Whether an import works in the port. One that does not may go if nothing uses it."""
+    top = module.split(".")[0]
+    own = {path.split("/")[0].removesuffix(".py") for path in tr.project.units}
+    if top in sys.stdlib_module_names or top in PORTABLE or top in own:
+        return True
+    local = (alias.asname or alias.name).split(".")[0]
+    used = any(isinstance(n, ast.Name) and n.id == local and tr.facts.of(n) for n in ast.walk(tr.source.tree))
+    if used:
+        raise Refused(node, "unsupported_construct", f"the package {top} has no counterpart")
+    return False
+
+
+def _alias(alias: ast.alias) -> str:
+    return f"{alias.name} as {alias.asname}" if alias.asname else alias.name
+
+
+def _import_text(tr: FileTranslator, node: ast.stmt, lines: list[str]) -> str:
+    if isinstance(tr.source.parents.get(node), ast.Module):
+        return "\n".join([*lines, IMPORTS_MARK])
+    return "\n".join(lines) or REMOVED
+
+
+# --- assignments ---
+
+
+def assign(tr: FileTranslator, node: ast.Assign) -> str | None:
+    """Assignments to elements, to variables of modules, of devices, and of training modes."""
+    if _is_device_only(tr, node):
+        return REMOVED
+    if len(node.targets) != 1:
+        _refuse_chained(tr, node)
+        return None
+    target = node.targets[0]
+    if isinstance(target, ast.Subscript) and tr.is_tensor(target.value):
+        return inplace.set_item(tr, target, "set", tr.render(node.value), node)
+    if isinstance(target, ast.Attribute) and target.attr == "data":
+        if tr.is_tensor(target.value):
+            return f"{inplace.lvalue(tr, target)} = {tr.render(node.value)}"
+    if isinstance(target, ast.Attribute) and tr.module_class(node) is not None:
+        return assign_attribute(tr, node, target, node.value)
+    if isinstance(target, (ast.Tuple, ast.List)):
+        replaced = {t: inplace.lvalue(tr, t) for t in target.elts if is_variable(tr, t)}
+        if replaced:
+            return f"{tr.keep(target, dict(replaced))} = {tr.render(node.value)}"
+    return None
+
+
+def annotated(tr: FileTranslator, node: ast.AnnAssign) -> str | None:
+    """``self.x: Tensor`` alone says nothing in the port; with a value it is an assignment."""
+    if isinstance(node.target, ast.Attribute) and tr.module_class(node) is not None:
+        if node.value is None:
+            return REMOVED
+        return assign_attribute(tr, node, node.target, node.value)
+    if node.value is None and node.target and isinstance(node.target, ast.Name):
+        owner = tr.source.parents.get(node)
+        if owner in tr.project.module_classes and tr.names.torch(node.annotation):
+            return REMOVED
+    return None
+
+
+def _refuse_chained(tr: FileTranslator, node: ast.Assign) -> None:
+    for target in node.targets:
+        written = isinstance(target, ast.Subscript) and tr.is_tensor(target.value)
+        if written or is_variable(tr, target):
+            raise Refused(node, "unsupported_construct", "several targets of which one is a tensor's element or a variable")
+
+
+def assign_attribute(tr: FileTranslator, node: ast.stmt, target: ast.Attribute, value: ast.expr) -> str | None:
+    """``self.x = value`` in a module class: a variable, a shared variable, or anything else."""
+    if not is_variable(tr, target):
+        _check_new_tensor(tr, node, target, value)
+        return _data_after_none(tr, target, value)
+    if is_variable(tr, value) and tr.in_constructor(node):
+        return f"{tr.keep(target)} = {tr.keep(value)}"  # one variable under two names
+    if not tr.in_constructor(node):
+        text = tr.render(value)
+        place = inplace.lvalue(tr, target)
+        if text == place:
+            return REMOVED
+        return f"{place} = {text}" if _keeps_shape(tr, target, value) else f"{tr.keep(target)}.set_value({text})"
+    made = _makes_variable(tr, value)
+    if made is False and "tensor" in tr.project.tensor_kinds[target.attr] | tr.kinds(value):
+        return f"{tr.keep(target)} = {buffer(tr, value)}"
+    return _data_after_none(tr, target, value)
+
+
+def _keeps_shape(tr: FileTranslator, target: ast.Attribute, value: ast.expr) -> bool:
+    """Whether a value has the shape of the variable that it is written to, as far as seen."""
+    shapes = (tr.facts.of(value) or {}).get("shapes") or []
+    known = [t["shape"] for t in tr.project.tensors if t["name"].rsplit(".", 1)[-1] == target.attr]
+    return len(shapes) <= 1 and all(shape in known for shape in shapes)
+
+
+def _makes_variable(tr: FileTranslator, value: ast.expr) -> bool | None:
+    """True for ``nn.Parameter(...)``, None for None and conditionals that hold it, else False."""
+    if isinstance(value, ast.IfExp):
+        arms = {_makes_variable(tr, value.body), _makes_variable(tr, value.orelse)}
+        return False if False in arms else True
+    if isinstance(value, ast.Constant):
+        return None
+    dotted = tr.names.torch(value.func) if isinstance(value, ast.Call) else None
+    return bool(dotted and dotted.endswith(".Parameter"))
+
+
+def buffer(tr: FileTranslator, value: ast.expr) -> str:
+    """A tensor that belongs to a module and is not trained; None stays None."""
+    kinds = tr.kinds(value)
+    text = tr.render(value)
+    if kinds == {"none"}:
+        return text if isinstance(value, (ast.Name, ast.Constant)) else "None"
+    if kinds == {"tensor"} and not _may_be_none(tr, value):
+        return f"{tr.use('Buffer')}({text})"
+    if isinstance(value, ast.Name):
+        return f"{tr.use('Buffer')}({text}) if {text} is not None else None"
+    raise Refused(value, "unsupported_construct", "not known whether this buffer is a tensor")
+
+
+def _may_be_none(tr: FileTranslator, value: ast.expr) -> bool:
+    """Whether a name is also bound to None in its function."""
+    function = tr.source.function_of(value)
+    if not isinstance(value, ast.Name) or function is None:
+        return False
+    return any(
+        isinstance(n, ast.Assign)
+        and isinstance(n.value, ast.Constant)
+        and n.value.value is None
+        and any(isinstance(t, ast.Name) and t.id == value.id for t in n.targets)
+        for n in ast.walk(function)
+    )
+
+
+def _check_new_tensor(tr: FileTranslator, node: ast.stmt, target: ast.Attribute, value: ast.expr) -> None:
+    if tr.is_tensor(value) and not tr.in_constructor(node):
+        raise Refused(node, "unsupported_construct", f"the tensor attribute {target.attr} first appears in forward")
+
+
+def _data_after_none(tr: FileTranslator, target: ast.Attribute, value: ast.expr) -> str | None:
+    """An attribute that was None before needs ``nnx.data`` to hold a module or a variable."""
+    function = tr.source.function_of(target)
+    if function is None or isinstance(value, ast.Constant):
+        return None
+    if not tr.kinds(value) & {"module", "tensor"}:
+        return None
+    start = tr.source.span(target)[0]
+    text = ast.unparse(target)
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
+            continue
+        if node.value.value is not None or ast.unparse(node.targets[0]) != text:
+            continue
+        statement = tr.source.statement_of(target)
+        if tr.source.span(node)[0] < start and not inplace.exclusive(tr, node, statement):
+            return f"{tr.keep(target)} = nnx.data({tr.render(value)})"
+    return None
+
+
+def _is_device_only(tr: FileTranslator, node: ast.Assign) -> bool:
+    """``device = x.device`` where the name is only used to place tensors."""
+    target = node.targets[0]
+    if not isinstance(target, ast.Name) or not is_device(tr, node.value):
+        return False
+    function = tr.source.function_of(node)
+    if function is None:
+        return False
+    reads = [
+        n
+        for n in ast.walk(function)
+        if isinstance(n, ast.Name) and n.id == target.id and isinstance(n.ctx, ast.Load)
+    ]
+    return all(_places(tr, n) for n in reads)
+
+
+def _places(tr: FileTranslator, node: ast.Name) -> bool:
+    """Whether a read of a device is an argument that the port drops."""
+    parent = tr.source.parents[node]
+    call = tr.source.parents[parent] if isinstance(parent, ast.keyword) else parent
+    if not isinstance(call, ast.Call):
+        return False
+    to = isinstance(call.func, ast.Attribute) and call.func.attr == "to"
+    keyword = isinstance(parent, ast.keyword) and parent.arg == "device"
+    return to or (keyword and tr.names.torch(call.func) is not None)
+
+
+# --- expression statements ---
+
+
+def expression(tr: FileTranslator, node: ast.Expr) -> str | None:
+    """Calls for their effect: buffers, parameters, switches."""
+    call = node.value
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return None
+    func = call.func
+    if "module" in tr.kinds(func.value):
+        if func.attr in ("register_buffer", "register_parameter"):
+            return register(tr, call, func)
+        if func.attr in ("requires_grad_", "float", "to", "cuda"):
+            return REMOVED
+    if _is_init_of_base(tr, node):
+        return constructor_start(tr, node, call)
+    return None
+
+
+def register(tr: FileTranslator, call: ast.Call, func: ast.Attribute) -> str:
+    """``register_buffer`` and ``register_parameter`` as plain assignments."""
+    values = list(call.args) + [k.value for k in call.keywords if k.arg in ("tensor", "param")]
+    named = {k.arg: k.value for k in call.keywords}
+    name = named.get("name") or values[0]
+    value = values[-1] if len(values) > 1 and "name" not in named else named.get("tensor", values[-1])
+    if len(call.args) > 2:
+        value = call.args[1]
+    owner = tr.render(func.value)
+    made = isinstance(value, ast.Constant) or func.attr == "register_parameter"
+    text = tr.render(value) if made else buffer(tr, value)
+    if isinstance(name, ast.Constant) and str(name.value).isidentifier():
+        return f"{owner}.{name.value} = {text}"
+    return f"setattr({owner}, {tr.render(name)}, {text})"
+
+
+def _is_init_of_base(tr: FileTranslator, node: ast.Expr) -> bool:
+    call = node.value
+    assert isinstance(call, ast.Call)
+    func = call.func
+    if not isinstance(func, ast.Attribute) or func.attr != "__init__" or not tr.in_constructor(node):
+        return False
+    value = func.value
+    is_super = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "super"
+    return is_super or tr.names.torch(value) == "torch.nn.Module"
+
+
+def constructor_start(tr: FileTranslator, node: ast.Expr, call: ast.Call) -> str:
+    """The place of ``super().__init__()``: flags that the class reads are set here."""
+    owner = tr.module_class(node)
+    assert owner is not None
+    lines = start_lines(tr, owner)
+    plain = all(tr.names.torch(b) == "torch.nn.Module" for b in owner.bases)
+    if not plain:
+        lines.insert(0, tr.keep(node))
+    indent = tr.source.indent(node)
+    return f"\n{indent}".join(lines) if lines else REMOVED
+
+
+def start_lines(tr: FileTranslator, owner: ast.ClassDef) -> list[str]:
+    """Attributes that a class's own code reads beside those of the source."""
+    lines: list[str] = []
+    body = [n for f in owner.body for n in ast.walk(f)]
+    if any(isinstance(n, ast.Attribute) and n.attr == "training" and tr.kinds(n.value) == {"module"} for n in body):
+        lines.append("self.deterministic = False")
+    if any(_draws_by_self(tr, n) for n in body):
+        lines.append("self.rngs = rngs")
+    return lines
+
+
+def _draws_by_self(tr: FileTranslator, node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or not needs_stream(tr, node):
+        return False
+    try:
+        return tr.rngs(node).endswith(".rngs")
+    except Refused:
+        return False
+
+
+def needs_stream(tr: FileTranslator, node: ast.Call) -> bool:
+    """Whether a call uses the key stream."""
+    method = isinstance(node.func, ast.Attribute) and node.func.attr in ("bernoulli_", "normal_", "uniform_")
+    drawn = method and tr.is_tensor(node.func.value)  # type: ignore[attr-defined]
+    return drawn or tr.project.draws(tr.unit, node) or tr.project.builds(tr.unit, node)
+
+
+# --- blocks ---
+
+
+def branch(tr: FileTranslator, node: ast.If) -> str | None:
+    """``if``: a test on a tensor is refused; an arm that never ran may be left out."""
+    if _is_main_guard(node):
+        uses = any(tr.names.torch(n) for n in ast.walk(node))
+        return REMOVED if uses else None
+    bool_test(tr, node.test)
+    return _without_dead_arms(tr, node)
+
+
+def loop(tr: FileTranslator, node: ast.While) -> str | None:
+    """``while``: its test must not be a tensor."""
+    bool_test(tr, node.test)
+    return None
+
+
+def assertion(tr: FileTranslator, node: ast.Assert) -> str | None:
+    """An assertion about a tensor's values held in the run; it is left out and listed."""
+    try:
+        bool_test(tr, node.test)
+        tr.render(node.test)
+    except Refused as refused:
+        if refused.code not in ("tensor_branch", "data_dependent_shape"):
+            raise
+        tr.assume("assertion_left_out", f"holds: {ast.unparse(node.test)}", node)
+        return REMOVED
+    return None
+
+
+def _is_main_guard(node: ast.If) -> bool:
+    return "__name__" in ast.unparse(node.test) and "__main__" in ast.unparse(node.test)
+
+
+def _without_dead_arms(tr: FileTranslator, node: ast.If) -> str | None:
+    """Arms that never ran and can't be translated end in an error that says so."""
+    function = tr.source.function_of(node)
+    if function is None or not tr.ever_ran(function):
+        return None
+    replaced: dict[ast.AST, str] = {}
+    for arm in (node.body, node.orelse):
+        is_elif = len(arm) == 1 and isinstance(arm[0], ast.If) and arm is node.orelse
+        if not arm or is_elif or any(tr.facts.of(n) for s in arm for n in ast.walk(s)):
+            continue
+        mark = len(tr.refusals)
+        texts = [tr.render(s) for s in arm]
+        if len(tr.refusals) == mark:
+            replaced.update(zip(arm, texts, strict=True))
+            continue
+        why = tr.refusals[mark].why
+        del tr.refusals[mark:]
+        tr.assume("branch_left_out", f"this branch never ran and is left out: {why}", arm[0])
+        replaced.update(dict.fromkeys(arm, REMOVED))
+        replaced[arm[0]] = f'raise NotImplementedError("not ported: {_quoted(why)}")'
+    return tr.keep(node, replaced) if replaced else None
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', "'")
+
+
+def with_(tr: FileTranslator, node: ast.With) -> str | None:
+    """Blocks that switch gradients or mixed precision off become plain statements."""
+    managers = [tr.names.torch(_manager(i.context_expr)) for i in node.items]
+    if not any(managers):
+        return None
+    if not all(m in _DETACHED | _NEUTRAL for m in managers):
+        raise Refused(node, "unsupported_construct", f"with {ast.unparse(node.items[0].context_expr)}")
+    for item, manager in zip(node.items, managers, strict=True):
+        if manager in _AUTOCAST and not _is_disabled(item.context_expr):
+            raise Refused(node, "unsupported_construct", "mixed precision is not supported")
+    detached = any(m in _DETACHED for m in managers)
+    return dedented(tr, node, detached)
+
+
+_DETACHED = {"torch.no_grad", "torch.inference_mode"}
+_AUTOCAST = {"torch.autocast", "torch.cuda.amp.autocast", "torch.amp.autocast"}
+_NEUTRAL = {*_AUTOCAST, "torch.enable_grad", "torch.profiler.record_function"}
+
+
+def _manager(node: ast.expr) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
+
+
+def _is_disabled(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and any(
+        k.arg == "enabled" and isinstance(k.value, ast.Constant) and k.value.value is False
+        for k in node.keywords
+    )
+
+
+def dedented(tr: FileTranslator, node: ast.With, detached: bool) -> str:
+    """The body of a block one level further out; detached values stop gradients."""
+    start = tr.source.span(node.body[0])[0]
+    end = tr.source.span(node)[1]
+    if "\n" not in tr.source.text[tr.source.span(node)[0] : start]:
+        raise Refused(node, "unsupported_construct", "a block on one line")
+    replaced: dict[ast.AST, str] = {}
+    for statement in node.body if detached else ():
+        replaced[statement] = _detach(tr, statement)
+    inner = tr.source.indent(node.body[0])
+    text = inner + tr.splice(start, end, list(node.body), replaced)
+    return textwrap.indent(textwrap.dedent(text), tr.source.indent(node)).lstrip()
+
+
+def _detach(tr: FileTranslator, statement: ast.stmt) -> str:
+    """An assignment whose value is held fixed under differentiation."""
+    text = tr.render(statement)
+    if not isinstance(statement, ast.Assign) or text == REMOVED:
+        if any(tr.is_tensor(n) for n in ast.walk(statement) if isinstance(n, ast.expr)) and text != REMOVED:
+            raise Refused(statement, "unsupported_construct", "only assignments are supported in a block without gradients")
+        return text
+    if not tr.is_tensor(statement.value):
+        return text
+    left, _, right = text.partition(" = ")
+    return f"{left} = lax.stop_gradient({right})"
+
+

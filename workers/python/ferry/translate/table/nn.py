@@ -1,0 +1,27 @@
+"""Functions of networks that jax has under its own name. The others are the prelude's."""
+
+from __future__ import annotations
+
+from ferry.translate.ops import Op
+
+_LAST = "_stacklevel:ignore=3"
+
+RECORDS = (
+    Op("F.relu", "input inplace:inplace=False", "jax.nn.relu({input})"),
+    Op("F.sigmoid", "input", "jax.nn.sigmoid({input})"),
+    Op("F.tanh", "input", "jnp.tanh({input})"),
+    Op("F.silu", "input inplace:inplace=False", "jax.nn.silu({input})"),
+    Op("F.gelu", "input", "jax.nn.gelu({input}, approximate=False)"),
+    Op("F.gelu", "input * approximate", "jax.nn.gelu({input}, approximate=False)", when="approximate='none'"),
+    Op("F.gelu", "input * approximate", "jax.nn.gelu({input}, approximate=True)", when="approximate='tanh'"),
+    Op("F.gelu", "input * approximate", 'jax.nn.gelu({input}, approximate={approximate.} == "tanh")'),
+    Op("F.softmax", f"input dim {_LAST}", "jax.nn.softmax({input}, axis={dim})", when="dim:int"),
+    Op("F.softmax", f"input dim {_LAST} dtype=None", "jax.nn.softmax({input.}.astype({dtype}), axis={dim})", when="dtype"),
+    Op("F.log_softmax", f"input dim {_LAST}", "jax.nn.log_softmax({input}, axis={dim})", when="dim:int"),
+    Op("F.log_softmax", f"input dim {_LAST} dtype=None", "jax.nn.log_softmax({input.}.astype({dtype}), axis={dim})", when="dtype"),
+    Op("torch.softmax Tensor.softmax", "input dim * dtype=None", "jax.nn.softmax({input}, axis={dim})", when="!dtype"),
+    Op("torch.softmax Tensor.softmax", "input dim dtype", "jax.nn.softmax({input.}.astype({dtype}), axis={dim})"),
+    Op("torch.log_softmax Tensor.log_softmax", "input dim * dtype=None", "jax.nn.log_softmax({input}, axis={dim})", when="!dtype"),
+    Op("torch.log_softmax Tensor.log_softmax", "input dim dtype", "jax.nn.log_softmax({input.}.astype({dtype}), axis={dim})"),
+    Op("torch.utils.checkpoint.checkpoint", "function *args:raw * use_reentrant:ignore=None preserve_rng_state:ignore=True", "{function.}({args})"),
+)

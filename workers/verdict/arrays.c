@@ -1,0 +1,298 @@
+/*
+ * arrays.c: a stage of cases: every tensor of the oracle against the candidate's.
+ *
+ * Any thread. The oracle decides what is compared: every name below {case}/out, /grad and /state must be met,
+ * and every tensor leaf of the plan's output specs must be in the oracle, so that an empty answer can't pass.
+ * From the candidate only the arrays count, the trees that hold them, and the names of integer buffers that
+ * its weight map leaves out.
+ */
+#include "workers/verdict/stage.h"
+
+#include "workers/verdict/compare.h"
+#include "workers/verdict/st_internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_SIZE (sizeof(struct tree_path) + 128)
+
+static const char *const GROUPS[] = {"out/", "grad/", "state/"};
+
+struct case_run {
+    const struct verdict_input *in;
+    const struct plan *plan;
+    const struct plan_case *c;
+    struct stage_result *r;
+    struct err *e;
+};
+
+/* Integers of 32 and 64 bits meet (jax has no 64 bits in float32 runs, and neither does a widened float
+ * there). */
+static bool dtypes_meet(enum st_dtype want, enum st_dtype got, bool wide)
+{
+    if (want == got)
+        return true;
+    if ((want == ST_I64 && got == ST_I32) || (want == ST_I32 && got == ST_I64))
+        return true;
+    return !wide && want == ST_F64 && got == ST_F32;
+}
+
+static bool shapes_equal(const struct st_tensor *a, const struct st_tensor *b)
+{
+    return a->ndim == b->ndim && memcmp(a->shape, b->shape, a->ndim * sizeof *a->shape) == 0;
+}
+
+void stage_compare(const struct st_tensor *expected, const char *local, const struct st_tensor *actual,
+                   const struct st_tensor *truth, bool wide, const struct verdict_tolerances *tol,
+                   double least_range, struct finding *out)
+{
+    char is[96], want[96];
+    *out = (struct finding){.expected = expected, .why = FINDING_VALUES};
+    (void)snprintf(out->tensor, sizeof out->tensor, "%s", local);
+    if (!actual) {
+        out->why = FINDING_MISSING;
+        (void)snprintf(out->text, sizeof out->text, "the candidate gave no such tensor");
+    } else if (!shapes_equal(expected, actual)) {
+        out->why = FINDING_SHAPE;
+        (void)snprintf(out->text, sizeof out->text, "has the shape %s, expected %s",
+                       st_shape_text(actual, is, sizeof is), st_shape_text(expected, want, sizeof want));
+    } else if (!dtypes_meet(expected->dtype, actual->dtype, wide)) {
+        out->why = FINDING_DTYPE;
+        (void)snprintf(out->text, sizeof out->text, "is %s, expected %s", st_dtype_torch(actual->dtype),
+                       st_dtype_torch(expected->dtype));
+    } else {
+        verdict_compare_scaled(expected, actual, truth, tol, least_range, &out->diff);
+    }
+}
+
+/* The largest magnitude beside a tensor: of its group; gradients also count the outputs that they derive, so
+ * that the gradients of a constant output, which are all noise, have a scale. */
+static double group_magnitude(const struct case_run *run, const char *group)
+{
+    double largest = 0;
+    bool gradients = strcmp(group, "grad/") == 0;
+    for (size_t g = 0; g < sizeof GROUPS / sizeof *GROUPS; g++) {
+        if (strcmp(GROUPS[g], group) != 0 && !(gradients && strcmp(GROUPS[g], "out/") == 0))
+            continue;
+        char prefix[NAME_SIZE];
+        size_t first;
+        (void)snprintf(prefix, sizeof prefix, "%s/%s", run->c->id, GROUPS[g]);
+        size_t n = st_prefix(run->in->expected, prefix, &first);
+        for (size_t i = 0; i < n; i++)
+            largest = fmax(largest, verdict_magnitude(st_by_name(run->in->expected, first + i)));
+    }
+    return largest;
+}
+
+/* The float64 tensor that a float32 one is measured against; the oracle must have it. */
+static int find_truth(const struct case_run *run, const struct st_tensor *expected, const char *local,
+                      const struct st_tensor **out)
+{
+    *out = NULL;
+    if (run->c->wide || !st_dtype_float(expected->dtype))
+        return 0;
+    char name[NAME_SIZE], text[96];
+    int n = snprintf(name, sizeof name, "%s/%s", run->c->truth, local);
+    *out = n > 0 && (size_t)n < sizeof name ? st_find(run->in->expected, name) : NULL;
+    if (!*out || !shapes_equal(*out, expected) || !st_dtype_float((*out)->dtype))
+        return err_set(run->e, FERR_INVALID_TENSORS, "the oracle has no float64 truth for '%s'",
+                       st_printable(expected->name, text, sizeof text));
+    return 0;
+}
+
+static bool listed_absent(const struct case_run *run, const char *local)
+{
+    const json_t *absent = json_object_get(json_object_get(run->in->check, "absent"), run->c->id);
+    for (size_t i = 0; i < json_array_size(absent); i++) {
+        const char *name = json_string_value(json_array_get(absent, i));
+        if (name && strcmp(name, local) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A counter or an index table that the weight map leaves out takes no part in any float; its absence is no
+ * difference. A float buffer that is not given back is one. */
+static bool may_be_absent(const struct case_run *run, const struct st_tensor *expected, const char *local)
+{
+    return run->c->stage == STAGE_TRAIN_STATE && strncmp(local, "state/", 6) == 0 &&
+           !st_dtype_float(expected->dtype) && listed_absent(run, local);
+}
+
+static void record(const struct case_run *run, struct finding *f)
+{
+    (void)snprintf(f->case_id, sizeof f->case_id, "%s", run->c->id);
+    stage_record(run->r, f);
+}
+
+/* `*scale` is the group's magnitude, computed when a tensor first asks for it (negative before). A larger
+ * range only ever loosens the comparison, so a tensor that is equal without one never asks. */
+static int one_tensor(const struct case_run *run, const struct st_tensor *expected, const char *group,
+                      double *scale)
+{
+    const struct verdict_input *in = run->in;
+    const char *local = expected->name + strlen(run->c->id) + 1;
+    const struct st_tensor *actual = in->actual ? st_find(in->actual, expected->name) : NULL;
+    const struct st_tensor *truth;
+    struct finding f;
+    int rc = find_truth(run, expected, local, &truth);
+    if (rc)
+        return rc;
+    if (!actual && may_be_absent(run, expected, local)) {
+        run->r->skipped++;
+        return 0;
+    }
+    stage_compare(expected, local, actual, truth, run->c->wide, in->tol, 0, &f);
+    if (!finding_ok(&f) && f.why == FINDING_VALUES && st_dtype_float(expected->dtype)) {
+        if (*scale < 0)
+            *scale = group_magnitude(run, group);
+        stage_compare(expected, local, actual, truth, run->c->wide, in->tol, in->tol->least_range * *scale,
+                      &f);
+    }
+    run->r->tensors++;
+    record(run, &f);
+    return 0;
+}
+
+static int one_group(const struct case_run *run, const char *group, size_t *n)
+{
+    char prefix[NAME_SIZE];
+    size_t first;
+    double scale = -1;
+    (void)snprintf(prefix, sizeof prefix, "%s/%s", run->c->id, group);
+    *n = st_prefix(run->in->expected, prefix, &first);
+    for (size_t i = 0; i < *n; i++) {
+        int rc = one_tensor(run, st_by_name(run->in->expected, first + i), group, &scale);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+struct leaf_search {
+    const struct st_file *file;
+    const char *prefix;
+    const char *wanted; /* a path: is there a number? */
+    bool found;
+};
+
+static bool tensor_is_in_file(const char *path, const json_t *leaf, void *arg)
+{
+    const struct leaf_search *s = arg;
+    char name[NAME_SIZE];
+    (void)snprintf(name, sizeof name, "%s%s", s->prefix, path);
+    return !tree_is(leaf, "tensor") || st_find(s->file, name);
+}
+
+static bool number_is_wanted(const char *path, const json_t *leaf, void *arg)
+{
+    struct leaf_search *s = arg;
+    s->found = s->found || (tree_is_number(leaf) && strcmp(path, s->wanted) == 0);
+    return true;
+}
+
+/* A tensor of the candidate's output that the source's does not have; a traced number is one that it has. */
+static void find_extra(const struct case_run *run, const json_t *spec, const char *prefix)
+{
+    size_t first, n = run->in->actual ? st_prefix(run->in->actual, prefix, &first) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = st_by_name(run->in->actual, first + i)->name;
+        struct leaf_search s = {.wanted = name + strlen(prefix)};
+        if (st_find(run->in->expected, name))
+            continue;
+        (void)tree_walk(spec, number_is_wanted, &s);
+        if (s.found)
+            continue;
+        struct finding f = {.why = FINDING_EXTRA, .text = "the source's output has no such tensor"};
+        (void)st_printable(name + strlen(run->c->id) + 1, f.tensor, sizeof f.tensor);
+        record(run, &f);
+        return;
+    }
+}
+
+static bool any_leaf(const char *path, const json_t *leaf, void *arg)
+{
+    (void)path;
+    (void)leaf;
+    (void)arg;
+    return true;
+}
+
+/* One output tree; its tensors are named `prefix` and path. */
+static int one_tree(const struct case_run *run, const json_t *want, const json_t *got, const json_t *truth,
+                    const char *prefix)
+{
+    struct leaf_search oracle = {.file = run->in->expected, .prefix = prefix};
+    if (!tree_walk(want, tensor_is_in_file, &oracle))
+        return err_set(run->e, FERR_INVALID_TENSORS, "the oracle lacks an output of case %s", run->c->id);
+    if (!tree_walk(got, any_leaf, NULL)) {
+        stage_fail(run->r, stage_invalid("the check has no valid output spec of case %s", run->c->id));
+        return 0;
+    }
+    struct tree_context context = {.actual = run->in->actual,
+                                   .prefix = prefix,
+                                   .stored = run->c->wide ? ST_F64 : ST_F32,
+                                   .tol = run->in->tol};
+    struct tree_difference diff;
+    if (!tree_equal(want, got, truth, &context, &diff)) {
+        struct finding f = {.why = FINDING_TREE};
+        (void)snprintf(f.tensor, sizeof f.tensor, "%s%s", prefix + strlen(run->c->id) + 1, diff.path.text);
+        (void)snprintf(f.text, sizeof f.text, "%s", diff.text);
+        record(run, &f);
+    }
+    find_extra(run, want, prefix);
+    return 0;
+}
+
+static const json_t *truth_tree(const struct case_run *run)
+{
+    for (size_t i = 0; run->c->truth && i < run->plan->n_cases; i++)
+        if (strcmp(run->plan->cases[i].id, run->c->truth) == 0)
+            return run->plan->cases[i].output;
+    return NULL;
+}
+
+static int one_output(const struct case_run *run)
+{
+    char prefix[NAME_SIZE];
+    const json_t *got = json_object_get(json_object_get(run->in->check, "outputs"), run->c->id);
+    if (run->c->output) {
+        (void)snprintf(prefix, sizeof prefix, "%s/out/", run->c->id);
+        return one_tree(run, run->c->output, got, truth_tree(run), prefix);
+    }
+    for (size_t k = 0; k < json_array_size(run->c->steps); k++) {
+        (void)snprintf(prefix, sizeof prefix, "%s/out/%zu/", run->c->id, k);
+        int rc = one_tree(run, json_array_get(run->c->steps, k), json_array_get(got, k), NULL, prefix);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int one_case(const struct case_run *run)
+{
+    int rc = one_output(run);
+    for (size_t g = 0; rc == 0 && g < sizeof GROUPS / sizeof *GROUPS; g++) {
+        size_t n;
+        rc = one_group(run, GROUPS[g], &n);
+        if (rc == 0 && n == 0 && run->c->stage == STAGE_GRADIENTS && strcmp(GROUPS[g], "grad/") == 0)
+            rc = err_set(run->e, FERR_INVALID_TENSORS, "the oracle has no gradients of case %s", run->c->id);
+    }
+    return rc;
+}
+
+int stage_arrays(const struct verdict_input *in, const struct plan *plan, enum stage stage,
+                 struct stage_result *r, struct err *e)
+{
+    r->status = STAGE_STATUS_PASSED;
+    r->cases = plan_count(plan, stage);
+    for (size_t i = 0; i < plan->n_cases; i++) {
+        struct case_run run = {.in = in, .plan = plan, .c = &plan->cases[i], .r = r, .e = e};
+        int rc = plan->cases[i].stage == stage ? one_case(&run) : 0;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
