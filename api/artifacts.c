@@ -1,8 +1,8 @@
 /*
  * artifacts.c: a job's files (diff, report, logs, bundle), sent with sendfile from their blobs.
  *
- * http thread. A file that is not there yet is not_ready while the job runs and not_found once it has ended. A file never
- * changes under its ETag, which is its sha256.
+ * http thread. A file that is not there yet is not_ready while the job runs and not_found once it has ended.
+ * A file never changes under its ETag, which is its sha256.
  */
 #include "api/internal.h"
 #include "api/params.h"
@@ -72,7 +72,8 @@ int job_bundle(struct request *r)
 int job_report(struct request *r)
 {
     struct store_artifact markdown;
-    if (params_accepts(request_header(r, MHD_HTTP_HEADER_ACCEPT), "text/markdown") && job_id_valid(r->args[0]) &&
+    if (params_accepts(request_header(r, MHD_HTTP_HEADER_ACCEPT), "text/markdown") &&
+        job_id_valid(r->args[0]) &&
         store_artifact_get(r->api->reader, r->args[0], "REPORT.md", &markdown, NULL) == 0)
         return send_artifact(r, &markdown, "text/markdown; charset=utf-8");
     return serve(r, "report.json", "application/json");

@@ -1,9 +1,9 @@
 /*
  * command.c: a request that waits for a commit.
  *
- * http thread: suspend first, then hand the command over, because its answer may come at once from another thread.
- * Writer or intake thread: command_done() keeps the outcome under the registry's mutex and resumes. From then on the
- * request belongs to the http thread again. Fatal: an answer for what is no request.
+ * http thread: suspend first, then hand the command over, because its answer may come at once from another
+ * thread. Writer or intake thread: command_done() keeps the outcome under the registry's mutex and resumes.
+ * From then on the request belongs to the http thread again. Fatal: an answer for what is no request.
  */
 #include "api/internal.h"
 

@@ -1,8 +1,8 @@
 /*
  * events.c: GET /v1/jobs/{id}/events, as JSON or as a stream.
  *
- * http thread. `?after=` (or, for a stream, Last-Event-ID) is the sequence number of the last event that the caller
- * has; `?wait=` makes the JSON form a long poll that answers with the first events after it.
+ * http thread. `?after=` (or, for a stream, Last-Event-ID) is the sequence number of the last event that the
+ * caller has; `?wait=` makes the JSON form a long poll that answers with the first events after it.
  */
 #include "api/internal.h"
 #include "api/params.h"
@@ -47,8 +47,8 @@ static int parse_query(struct request *r, bool stream, struct events_query *q)
     return 0;
 }
 
-static int answer_events(struct request *r, const struct events_query *q, const struct store_event *events, size_t n,
-                         bool final)
+static int answer_events(struct request *r, const struct events_query *q, const struct store_event *events,
+                         size_t n, bool final)
 {
     struct buf out;
     buf_init(&out, (size_t)256 << 20);
@@ -66,12 +66,14 @@ static int answer_events(struct request *r, const struct events_query *q, const 
 }
 
 /* Whether the caller has, with these events, all that the job will ever have. */
-static bool nothing_follows(const struct store_job *job, int64_t after, const struct store_event *events, size_t n)
+static bool nothing_follows(const struct store_job *job, int64_t after, const struct store_event *events,
+                            size_t n)
 {
     return job_state_final(job->state) && (n ? events[n - 1].seq : after) >= job->version;
 }
 
-/* Reads the job and its events after `q->after`. The job comes first: what it already shows, the events show too. */
+/* Reads the job and its events after `q->after`. The job comes first: what it already shows, the events show
+ * too. */
 static int read_events(struct request *r, const struct events_query *q, struct store_job *job,
                        struct store_event **events, size_t *n)
 {

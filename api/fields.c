@@ -78,8 +78,8 @@ static bool has_type(enum field_type type, const json_t *v)
 
 static int invalid(const struct pointer *at, struct err *e, const char *what, json_int_t min, json_int_t max)
 {
-    return err_at(e, FERR_INVALID_FIELD, at->text, "must %s from %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT,
-                  what, min, max);
+    return err_at(e, FERR_INVALID_FIELD, at->text,
+                  "must %s from %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT, what, min, max);
 }
 
 static int check_range(const struct field *f, const json_t *v, const struct pointer *at, struct err *e)
@@ -123,7 +123,8 @@ static int check_known(const struct field *f, json_t *object, const struct point
 {
     const char *name;
     json_t *value;
-    json_object_foreach (object, name, value) {
+    json_object_foreach(object, name, value)
+    {
         const struct field *m = member_find(f->members, name);
         struct pointer here = pointer_member(at, name);
         if (!m)
@@ -162,11 +163,13 @@ static int check_members(const struct field *f, json_t *object, const struct poi
     return rc;
 }
 
-static int check_items(const struct field *f, json_t *array, const struct pointer *at, const void *arg, struct err *e)
+static int check_items(const struct field *f, json_t *array, const struct pointer *at, const void *arg,
+                       struct err *e)
 {
     size_t i;
     json_t *item;
-    json_array_foreach (array, i, item) {
+    json_array_foreach(array, i, item)
+    {
         struct pointer here = pointer_index(at, i);
         int rc = fields_check(f->items, item, &here, arg, e);
         if (rc)
@@ -175,7 +178,8 @@ static int check_items(const struct field *f, json_t *array, const struct pointe
     return 0;
 }
 
-int fields_check(const struct field *f, json_t *value, const struct pointer *at, const void *arg, struct err *e)
+int fields_check(const struct field *f, json_t *value, const struct pointer *at, const void *arg,
+                 struct err *e)
 {
     if (json_is_null(value) && (f->flags & FIELD_NULLABLE))
         return 0;

@@ -1,8 +1,8 @@
 /*
  * fields.h: checking a JSON value against a table of fields, and filling in what was left out.
  *
- * A table is data: name, type, range, words, default. What data can't say is a `check` function. Errors carry the
- * JSON pointer of the value. Any thread; tables are constant.
+ * A table is data: name, type, range, words, default. What data can't say is a `check` function. Errors carry
+ * the JSON pointer of the value. Any thread; tables are constant.
  */
 #ifndef FERRY_API_FIELDS_H
 #define FERRY_API_FIELDS_H
@@ -27,7 +27,8 @@ enum field_flag {
     FIELD_NULLABLE = 2, /* null is a value of it */
 };
 
-/* A further test of a value that already has its type and range; may complete it. `arg` is fields_check()'s. */
+/* A further test of a value that already has its type and range; may complete it. `arg` is fields_check()'s.
+ */
 typedef int (*field_check_fn)(json_t *value, const struct pointer *at, const void *arg, struct err *e);
 
 struct field {
@@ -43,9 +44,10 @@ struct field {
     const char *refused;         /* why this version doesn't take the field, or NULL */
 };
 
-/* Checks `value` (the field itself, at `at`), fills defaults into it. 0, or FERR_INVALID_FIELD, FERR_UNKNOWN_FIELD,
- * FERR_MISSING_FIELD, FERR_NO_MEMORY. */
-int fields_check(const struct field *field, json_t *value, const struct pointer *at, const void *arg, struct err *e);
+/* Checks `value` (the field itself, at `at`), fills defaults into it. 0, or FERR_INVALID_FIELD,
+ * FERR_UNKNOWN_FIELD, FERR_MISSING_FIELD, FERR_NO_MEMORY. */
+int fields_check(const struct field *field, json_t *value, const struct pointer *at, const void *arg,
+                 struct err *e);
 
 /* Whether `words` ("a b ") holds the word. */
 bool words_have(const char *words, const char *word);

@@ -1,8 +1,9 @@
 /*
  * guard.h: refusing requests that a browser sends on somebody else's behalf. Any thread, pure.
  *
- * The server has no tokens and is bound to loopback; what protects it from web pages is that the Host must be a
- * loopback name (DNS rebinding) and that an Origin, where one is sent with a change, must be the server's own.
+ * The server has no tokens and is bound to loopback; what protects it from web pages is that the Host must be
+ * a loopback name (DNS rebinding) and that an Origin, where one is sent with a change, must be the server's
+ * own.
  */
 #ifndef FERRY_API_GUARD_H
 #define FERRY_API_GUARD_H

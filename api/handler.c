@@ -1,10 +1,11 @@
 /*
  * handler.c: what libmicrohttpd calls: connections, heads, bodies, completion.
  *
- * http thread. The head is judged in the first call. A refused request that brings a body is answered at once where its client waits
- * for "100 Continue" or announces far too much; otherwise its body is read and dropped first, because
- * closing under a client that still sends would lose the answer. Where the head is fine the body is kept,
- * within the limit, and the route runs when it is complete. A route that suspended is run again after the wake.
+ * http thread. The head is judged in the first call. A refused request that brings a body is answered at once
+ * where its client waits for "100 Continue" or announces far too much; otherwise its body is read and dropped
+ * first, because closing under a client that still sends would lose the answer. Where the head is fine the
+ * body is kept, within the limit, and the route runs when it is complete. A route that suspended is run again
+ * after the wake.
  */
 #include "api/guard.h"
 #include "api/internal.h"
@@ -27,7 +28,8 @@
 
 static struct conn_watch *watch_of(struct request *r)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
 }
 
@@ -89,9 +91,11 @@ static int judge_size(struct request *r, const char *url)
                    r->api->limits.head_bytes);
 }
 
-static int judge_sender(struct request *r)
+static int judge_sender(struct request *r, const char *version)
 {
     const char *host = request_header(r, MHD_HTTP_HEADER_HOST);
+    if (!host && strcmp(version, MHD_HTTP_VERSION_1_1) == 0)
+        return err_set(&r->err, FERR_BAD_REQUEST, "an HTTP/1.1 request needs a Host");
     if (!guard_host_allowed(host))
         return err_set(&r->err, FERR_FORBIDDEN_HOST, "the Host must be localhost, 127.0.0.1 or [::1]");
     if (!r->get && !guard_origin_allowed(request_header(r, MHD_HTTP_HEADER_ORIGIN), host))
@@ -159,9 +163,9 @@ static int judge_body(struct request *r)
 }
 
 /* Fills r->route, or r->err; OPTIONS has neither. */
-static void judge(struct request *r, const char *url, const char *method)
+static void judge(struct request *r, const char *url, const char *method, const char *version)
 {
-    if (judge_size(r, url) || judge_sender(r))
+    if (judge_size(r, url) || judge_sender(r, version))
         return;
     r->options = strcmp(method, "OPTIONS") == 0;
     r->route = router_find(method, url, r->args, r->allow, &r->err);
@@ -178,8 +182,7 @@ static bool answer_now(const struct request *r)
 {
     int64_t len = body_length(r);
     const char *expect = request_header(r, MHD_HTTP_HEADER_EXPECT);
-    return r->err.code && len != 0 &&
-           (expect || len > (int64_t)(r->api->limits.body_bytes * BODIES_DROPPED));
+    return r->err.code && len != 0 && (expect || len > (int64_t)(r->api->limits.body_bytes * BODIES_DROPPED));
 }
 
 /* ---- the body ---- */
@@ -219,7 +222,8 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t len
 
 /* ---- the request ---- */
 
-static struct request *request_new(struct api *a, struct MHD_Connection *conn, const char *url, const char *method)
+static struct request *request_new(struct api *a, struct MHD_Connection *conn, const char *url,
+                                   const char *method)
 {
     struct request *r = calloc(1, sizeof *r);
     if (!r)
@@ -265,13 +269,12 @@ static enum MHD_Result dispatch(struct request *r)
 enum MHD_Result handler_access(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
                                const char *version, const char *upload, size_t *upload_size, void **con_cls)
 {
-    (void)version;
     struct request *r = *con_cls;
     if (!r) {
         *con_cls = r = request_new(cls, conn, url, method);
         if (!r)
             return MHD_NO;
-        judge(r, url, method);
+        judge(r, url, method, version);
         expect_client(r, r->api->limits.total_ms);
         return answer_now(r) ? dispatch(r) : MHD_YES;
     }
@@ -288,7 +291,8 @@ enum MHD_Result handler_access(void *cls, struct MHD_Connection *conn, const cha
     return dispatch(r);
 }
 
-void handler_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode how)
+void handler_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+                       enum MHD_RequestTerminationCode how)
 {
     (void)conn, (void)how;
     struct api *a = cls;

@@ -1,9 +1,9 @@
 /*
  * intake.c: the intake thread.
  *
- * Body → checked, canonical request → blob, synced → job row and its first event. The blob is durable before the row
- * that names it. Each job's `done` is called exactly once: here when something is wrong, by the store's writer after
- * the commit. Nothing here is fatal.
+ * Body → checked, canonical request → blob, synced → job row and its first event. The blob is durable before
+ * the row that names it. Each job's `done` is called exactly once: here when something is wrong, by the
+ * store's writer after the commit. Nothing here is fatal.
  */
 #include "api/intake.h"
 
@@ -94,8 +94,8 @@ static void *intake_main(void *arg)
     return NULL;
 }
 
-int intake_init(struct intake *in, struct store *store, const struct jobspec_limits *limits, unsigned queue_max,
-                struct err *e)
+int intake_init(struct intake *in, struct store *store, const struct jobspec_limits *limits,
+                unsigned queue_max, struct err *e)
 {
     *in = (struct intake){.store = store, .limits = *limits, .max = queue_max};
     int rc = pthread_mutex_init(&in->mutex, NULL);

@@ -1,9 +1,9 @@
 /*
  * internal.h: what the files of api/ share. Nobody outside api/ includes it.
  *
- * A request lives from the first call of the access handler to MHD's completion callback. While it waits it is
- * suspended, and only the registry (wait.h) touches it then. A route's `run` is called again after each wake,
- * so it reads as a small state machine over `struct request`.
+ * A request lives from the first call of the access handler to MHD's completion callback. While it waits it
+ * is suspended, and only the registry (wait.h) touches it then. A route's `run` is called again after each
+ * wake, so it reads as a small state machine over `struct request`.
  */
 #ifndef FERRY_API_INTERNAL_H
 #define FERRY_API_INTERNAL_H
@@ -24,7 +24,7 @@ struct api {
     struct MHD_Daemon *mhd; /* owned */
     struct registry registry;
     struct intake intake;
-    atomic_bool draining; /* set on the main thread */
+    atomic_bool draining; /* set on the main thread: no new connections, no new work */
     /* http thread only */
     struct store_reader *reader; /* owned */
     size_t body_bytes;           /* held by requests whose body is arriving or waits for intake */
@@ -62,40 +62,41 @@ struct stream; /* stream.c */
 
 struct request {
     unsigned magic;
-    struct api *api;             /* borrowed */
-    struct MHD_Connection *conn; /* borrowed */
-    const struct route *route;   /* NULL where the head was refused, and for OPTIONS */
-    bool head;                   /* HEAD: as GET, without a body */
-    bool get;                    /* GET or HEAD */
-    bool options;                /* OPTIONS: only `allow` is asked for */
-    bool complete;               /* the whole request is here */
-    char allow[64];              /* methods of the path */
-    size_t received;             /* bytes of the body, kept or dropped */
-    char path[256];              /* as asked, cut; for problems and logs */
+    struct api *api;              /* borrowed */
+    struct MHD_Connection *conn;  /* borrowed */
+    const struct route *route;    /* NULL where the head was refused, and for OPTIONS */
+    bool head;                    /* HEAD: as GET, without a body */
+    bool get;                     /* GET or HEAD */
+    bool options;                 /* OPTIONS: only `allow` is asked for */
+    bool complete;                /* the whole request is here */
+    char allow[64];               /* methods of the path */
+    size_t received;              /* bytes of the body, kept or dropped */
+    char path[256];               /* as asked, cut; for problems and logs */
     char args[2][ROUTE_ARG_SIZE]; /* what {id} and {n} matched */
     int64_t began_us;
     struct buf body;
-    struct err err;          /* why the request is refused */
+    struct err err; /* why the request is refused */
     struct waiter wait;
-    int64_t wait_until_us;   /* deadline of a long poll, 0 before it began */
-    int64_t wait_version;    /* what a long poll saw first */
+    int64_t wait_until_us; /* deadline of a long poll, 0 before it began */
+    int64_t wait_version;  /* what a long poll saw first */
     struct command command;
-    struct intake_job *job;  /* owned; POST /v1/jobs */
-    struct stream *stream;   /* owned; server-sent events */
+    struct intake_job *job; /* owned; POST /v1/jobs */
+    struct stream *stream;  /* owned; server-sent events */
 };
 
 /* ---- router.c ---- */
-/* The route that serves `method` (as HTTP spells it) and `path`, or NULL and a filled `e`. HEAD is served as GET. `allow` (at least 64
- * bytes) receives the methods of the path for 405 and OPTIONS, or "". */
-const struct route *router_find(const char *method, const char *path, char args[2][ROUTE_ARG_SIZE], char allow[64],
-                                struct err *e);
+/* The route that serves `method` (as HTTP spells it) and `path`, or NULL and a filled `e`. HEAD is served as
+ * GET. `allow` (at least 64 bytes) receives the methods of the path for 405 and OPTIONS, or "". */
+const struct route *router_find(const char *method, const char *path, char args[2][ROUTE_ARG_SIZE],
+                                char allow[64], struct err *e);
 /* Whether the route knows a query parameter. */
 bool route_takes(const struct route *route, const char *param);
 
 /* ---- handler.c: callbacks of libmicrohttpd, http thread ---- */
 enum MHD_Result handler_access(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
                                const char *version, const char *upload, size_t *upload_size, void **con_cls);
-void handler_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode how);
+void handler_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+                       enum MHD_RequestTerminationCode how);
 void handler_connection(void *cls, struct MHD_Connection *conn, void **socket_context,
                         enum MHD_ConnectionNotificationCode what);
 
@@ -126,7 +127,8 @@ int request_param_int(struct request *r, const char *name, int64_t min, int64_t 
 const char *request_header(const struct request *r, const char *name);
 
 /* ---- command.c ---- */
-/* Suspends the request and hands it to `submit`, which must lead to exactly one command_done(r, …), or fail at once. */
+/* Suspends the request and hands it to `submit`, which must lead to exactly one command_done(r, …), or fail
+ * at once. */
 typedef int (*command_submit_fn)(struct request *r, struct err *e);
 int command_run(struct request *r, command_submit_fn submit);
 /* Any thread: a store_done_fn. */

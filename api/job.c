@@ -1,8 +1,9 @@
 /*
  * job.c: GET, DELETE /v1/jobs/{id} and POST /v1/jobs/{id}/cancel.
  *
- * http thread. `?wait=` answers on change: with If-None-Match when the ETag no longer matches, else when the job's version
- * differs from the one at arrival; a final job, a stop of the server and the end of the wait answer at once.
+ * http thread. `?wait=` answers on change: with If-None-Match when the ETag no longer matches, else when the
+ * job's version differs from the one at arrival; a final job, a stop of the server and the end of the wait
+ * answer at once.
  */
 #include "api/internal.h"
 #include "api/params.h"
@@ -13,7 +14,8 @@ static int answer_job(struct request *r, const struct store_job *job)
 {
     char etag[ETAG_SIZE];
     job_etag(job, etag);
-    struct reply_options o = {.headers = {{MHD_HTTP_HEADER_ETAG, etag}, {MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache"}}};
+    struct reply_options o = {
+        .headers = {{MHD_HTTP_HEADER_ETAG, etag}, {MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache"}}};
     if (params_etag_matches(request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH), etag))
         return reply_empty(r, MHD_HTTP_NOT_MODIFIED, &o);
     return reply_json(r, MHD_HTTP_OK, job_json(job), &o);
@@ -101,7 +103,8 @@ static int answer_cancel(struct request *r, const struct store_job *job)
 
 int job_cancel(struct request *r)
 {
-    /* A job that ended while the command was on its way is a conflict there, too; its state says which answer fits. */
+    /* A job that ended while the command was on its way is a conflict there, too; its state says which answer
+     * fits. */
     if (r->command.rc && r->command.rc != FERR_CONFLICT) {
         r->err = r->command.err;
         return r->command.rc;
@@ -133,7 +136,8 @@ int job_delete(struct request *r)
         bool final = job_state_final(job.state);
         store_job_fini(&job);
         if (!final)
-            return err_set(&r->err, FERR_CONFLICT, "only a job that has ended can be deleted: cancel it first");
+            return err_set(&r->err, FERR_CONFLICT,
+                           "only a job that has ended can be deleted: cancel it first");
         return command_run(r, submit_delete);
     }
     if (r->command.rc) {

@@ -29,7 +29,8 @@ static json_t *shared_json(json_t *value)
 static json_t *progress_json(const struct store_job *job)
 {
     const char *step = job->step >= 0 ? step_name((enum step_kind)job->step) : NULL;
-    return json_pack("{s:o, s:i, s:i}", "step", text_json(step), "done", job->steps_done, "total", job->steps_total);
+    return json_pack("{s:o, s:i, s:i}", "step", text_json(step), "done", job->steps_done, "total",
+                     job->steps_total);
 }
 
 static json_t *links_json(const char *id)
@@ -53,15 +54,15 @@ static json_t *links_json(const char *id)
 
 json_t *job_json(const struct store_job *job)
 {
-    return json_pack("{s:s, s:o, s:s, s:o, s:s, s:s, s:o, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                     "id", job->id, "name", text_json(job->name), "kind", kind_name(job->kind), "entry",
-                     text_json(job->entry), "engine", engine_name(job->engine), "style", style_name(job->style),
-                     "labels", job->labels ? json_incref(job->labels) : json_object(), "priority", job->priority,
-                     "state", job_state_name(job->state), "attempt", job->attempt, "progress", progress_json(job),
-                     "result", shared_json(job->result), "usage", shared_json(job->usage), "created_at",
-                     time_json(job->created_us), "updated_at", time_json(job->updated_us), "started_at",
-                     time_json(job->started_us), "finished_at", time_json(job->finished_us), "links",
-                     links_json(job->id));
+    return json_pack(
+        "{s:s, s:o, s:s, s:o, s:s, s:s, s:o, s:i, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
+        job->id, "name", text_json(job->name), "kind", kind_name(job->kind), "entry", text_json(job->entry),
+        "engine", engine_name(job->engine), "style", style_name(job->style), "labels",
+        job->labels ? json_incref(job->labels) : json_object(), "priority", job->priority, "state",
+        job_state_name(job->state), "attempt", job->attempt, "progress", progress_json(job), "result",
+        shared_json(job->result), "usage", shared_json(job->usage), "created_at", time_json(job->created_us),
+        "updated_at", time_json(job->updated_us), "started_at", time_json(job->started_us), "finished_at",
+        time_json(job->finished_us), "links", links_json(job->id));
 }
 
 void job_etag(const struct store_job *job, char out[ETAG_SIZE])

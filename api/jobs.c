@@ -1,7 +1,8 @@
 /*
  * jobs.c: POST /v1/jobs and GET /v1/jobs.
  *
- * http thread. A new job is answered with 201 only after its commit: the request sleeps while intake and writer work.
+ * http thread. A new job is answered with 201 only after its commit: the request sleeps while intake and
+ * writer work.
  */
 #include "api/internal.h"
 #include "api/params.h"
@@ -69,9 +70,9 @@ static int answer_created(struct request *r, const char *id)
     job_etag(&job, etag);
     json_t *body = job_json(&job);
     store_job_fini(&job);
-    return reply_json(
-        r, MHD_HTTP_CREATED, body,
-        &(struct reply_options){.headers = {{MHD_HTTP_HEADER_LOCATION, location}, {MHD_HTTP_HEADER_ETAG, etag}}});
+    return reply_json(r, MHD_HTTP_CREATED, body,
+                      &(struct reply_options){
+                          .headers = {{MHD_HTTP_HEADER_LOCATION, location}, {MHD_HTTP_HEADER_ETAG, etag}}});
 }
 
 int jobs_create(struct request *r)
@@ -96,11 +97,13 @@ static int list_filter(struct request *r, struct store_job_filter *f)
     if (rc)
         return rc;
     const char *state = request_param(r, "state"), *cursor = request_param(r, "cursor");
-    *f = (struct store_job_filter){.state = job_state_parse(state), .before_id = cursor, .limit = (int)limit + 1};
+    *f = (struct store_job_filter){
+        .state = job_state_parse(state), .before_id = cursor, .limit = (int)limit + 1};
     if (state && f->state < 0)
         return err_set(&r->err, FERR_INVALID_PARAMETER, "\"state\" is not a job state");
     if (cursor && !job_id_valid(cursor))
-        return err_set(&r->err, FERR_INVALID_PARAMETER, "\"cursor\" must be a \"next_cursor\" of an earlier page");
+        return err_set(&r->err, FERR_INVALID_PARAMETER,
+                       "\"cursor\" must be a \"next_cursor\" of an earlier page");
     return 0;
 }
 

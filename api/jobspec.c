@@ -1,8 +1,8 @@
 /*
  * jobspec.c: the table of a job request.
  *
- * Any thread. Words come from the vocabularies of daemon/vocab.h; openapi.yaml repeats this table and is tested
- * against the running daemon.
+ * Any thread. Words come from the vocabularies of daemon/vocab.h; openapi.yaml repeats this table and is
+ * tested against the running daemon.
  */
 #include "api/jobspec.h"
 
@@ -28,7 +28,12 @@ static const char DTYPE_WORDS[] = "float64 float32 float16 bfloat16 int64 int32 
 #define BYTES_MAX ((json_int_t)1 << 31)
 
 static const struct field FILE_MEMBERS[] = {
-    {.name = "path", .type = FIELD_STRING, .flags = FIELD_REQUIRED, .min = 1, .max = 255, .check = check_path},
+    {.name = "path",
+     .type = FIELD_STRING,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .max = 255,
+     .check = check_path},
     {.name = "content", .type = FIELD_STRING, .flags = FIELD_REQUIRED, .min = 0, .max = BYTES_MAX},
     {.name = NULL},
 };
@@ -88,7 +93,11 @@ static const struct field REQUEST_MEMBERS[] = {
      .max = 255,
      .check = check_entry,
      .fallback = "null"},
-    {.name = "init", .type = FIELD_OBJECT, .flags = FIELD_NULLABLE, .members = INIT_MEMBERS, .fallback = "null"},
+    {.name = "init",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_NULLABLE,
+     .members = INIT_MEMBERS,
+     .fallback = "null"},
     {.name = "init_expr",
      .type = FIELD_STRING,
      .flags = FIELD_NULLABLE,
@@ -123,9 +132,11 @@ static const struct field REQUEST_MEMBERS[] = {
     {.name = "webhook", .refused = NOT_HERE},
     {.name = NULL},
 };
-static const struct field REQUEST = {.type = FIELD_OBJECT, .members = REQUEST_MEMBERS, .check = check_request};
+static const struct field REQUEST = {
+    .type = FIELD_OBJECT, .members = REQUEST_MEMBERS, .check = check_request};
 
-int jobspec_from_json(const char *body, size_t len, const struct jobspec_limits *limits, json_t **out, struct err *e)
+int jobspec_from_json(const char *body, size_t len, const struct jobspec_limits *limits, json_t **out,
+                      struct err *e)
 {
     *out = NULL;
     if (json_text_depth(body, len) > limits->json_depth)
@@ -174,7 +185,8 @@ int jobspec_from_python(const char *text, size_t len, const struct jobspec_pytho
     json_decref(spec);
     if (rc == FERR_NO_MEMORY)
         return err_set(e, FERR_NO_MEMORY, "%s", fault.text);
-    return err_set(e, FERR_INVALID_PARAMETER, "\"%s\" %s", fault.pointer + (fault.pointer[0] == '/'), fault.text);
+    return err_set(e, FERR_INVALID_PARAMETER, "\"%s\" %s", fault.pointer + (fault.pointer[0] == '/'),
+                   fault.text);
 }
 
 char *jobspec_dump(const json_t *spec)

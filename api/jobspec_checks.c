@@ -1,8 +1,8 @@
 /*
  * jobspec_checks.c: what a job request may say, beyond types and ranges.
  *
- * Any thread, pure. Each check gets a value that already has its type; strings hold valid UTF-8 without NUL, because
- * the JSON parser refused anything else.
+ * Any thread, pure. Each check gets a value that already has its type; strings hold valid UTF-8 without NUL,
+ * because the JSON parser refused anything else.
  */
 #include "api/jobspec_checks.h"
 
@@ -134,12 +134,14 @@ int check_labels(json_t *value, const struct pointer *at, const void *arg, struc
     (void)arg;
     const char *key;
     json_t *label;
-    json_object_foreach (value, key, label) {
+    json_object_foreach(value, key, label)
+    {
         struct pointer here = pointer_member(at, key);
         size_t n = strlen(key);
         if (n == 0 || n > 63 || has_control(key))
             return refuse(&here, e, "must have a name of 1 to 63 bytes without control characters");
-        if (!json_is_string(label) || json_string_length(label) > 255 || has_control(json_string_value(label)))
+        if (!json_is_string(label) || json_string_length(label) > 255 ||
+            has_control(json_string_value(label)))
             return refuse(&here, e, "must be a string of at most 255 bytes without control characters");
     }
     return 0;
@@ -150,7 +152,8 @@ int check_kwargs(json_t *value, const struct pointer *at, const void *arg, struc
     (void)arg;
     const char *key;
     json_t *member;
-    json_object_foreach (value, key, member) {
+    json_object_foreach(value, key, member)
+    {
         struct pointer here = pointer_member(at, key);
         if (!identifier_valid(key))
             return refuse(&here, e, "must be named by a Python identifier");
@@ -165,7 +168,8 @@ struct path_at {
     size_t index;
 };
 
-/* Orders "a" before "a/b" and both before "a.py": '/' sorts lowest, so that a folder's files follow its name. */
+/* Orders "a" before "a/b" and both before "a.py": '/' sorts lowest, so that a folder's files follow its name.
+ */
 static int path_compare(const void *left, const void *right)
 {
     const struct path_at *a = left, *b = right;
@@ -180,14 +184,16 @@ static int path_compare(const void *left, const void *right)
 }
 
 /* Two neighbours of the sorted list that can't exist together. */
-static int check_pair(const struct path_at *a, const struct path_at *b, const struct pointer *at, struct err *e)
+static int check_pair(const struct path_at *a, const struct path_at *b, const struct pointer *at,
+                      struct err *e)
 {
     size_t n = strlen(a->path);
     if (strncmp(a->path, b->path, n) != 0 || (b->path[n] != '\0' && b->path[n] != '/'))
         return 0;
     struct pointer item = pointer_index(at, b->index), here = pointer_member(&item, "path");
     return err_at(e, FERR_INVALID_FIELD, here.text,
-                  b->path[n] ? "lies in \"%.128s\", which is a file" : "is \"%.128s\" for the second time", a->path);
+                  b->path[n] ? "lies in \"%.128s\", which is a file" : "is \"%.128s\" for the second time",
+                  a->path);
 }
 
 static int check_paths_differ(const json_t *files, const struct pointer *at, struct err *e)
@@ -235,7 +241,8 @@ static json_int_t shape_elements(const json_t *shape)
     json_int_t total = 1;
     size_t i;
     json_t *dim;
-    json_array_foreach (shape, i, dim) {
+    json_array_foreach(shape, i, dim)
+    {
         json_int_t n = json_integer_value(dim);
         if (n == 0)
             return 0;
@@ -294,7 +301,8 @@ int check_inputs(json_t *value, const struct pointer *at, const void *arg, struc
     json_int_t total = 0;
     size_t i;
     json_t *input;
-    json_array_foreach (value, i, input) {
+    json_array_foreach(value, i, input)
+    {
         const json_t *shape = json_object_get(input, "shape");
         total += shape ? shape_elements(shape) : 0;
         if (total <= JOBSPEC_ELEMENTS_MAX)

@@ -1,8 +1,8 @@
 /*
  * page.c: the first page, embedded in the binary.
  *
- * http thread. The page loads nothing from elsewhere and its policy forbids it to; names and texts of jobs come from
- * callers, so the script only ever sets text, never markup.
+ * http thread. The page loads nothing from elsewhere and its policy forbids it to; names and texts of jobs
+ * come from callers, so the script only ever sets text, never markup.
  */
 #include "api/internal.h"
 #include "dashboard_css.h"
@@ -14,11 +14,12 @@ static const char POLICY[] = "default-src 'none'; script-src 'self'; style-src '
 
 static int serve(struct request *r, const unsigned char *data, size_t len, const char *media_type)
 {
-    return reply_static(r, data, len,
-                        &(struct reply_options){.media_type = media_type,
-                                                .headers = {{"Content-Security-Policy", POLICY},
-                                                            {"Referrer-Policy", "no-referrer"},
-                                                            {"Cross-Origin-Resource-Policy", "same-origin"}}});
+    return reply_static(
+        r, data, len,
+        &(struct reply_options){.media_type = media_type,
+                                .headers = {{"Content-Security-Policy", POLICY},
+                                            {"Referrer-Policy", "no-referrer"},
+                                            {"Cross-Origin-Resource-Policy", "same-origin"}}});
 }
 
 int page_index(struct request *r)

@@ -50,7 +50,8 @@ bool params_etag_matches(const char *header, const char *etag)
 }
 
 /* The next `name=value` after a ';' at `*s`; false at the end. The value loses its quotes. */
-static bool next_parameter(const char **s, const char **name, size_t *name_len, const char **value, size_t *value_len)
+static bool next_parameter(const char **s, const char **name, size_t *name_len, const char **value,
+                           size_t *value_len)
 {
     const char *p = *s + strspn(*s, SPACE ";");
     size_t n = strcspn(p, ";,");
@@ -139,6 +140,6 @@ int request_param_int(struct request *r, const char *name, int64_t min, int64_t 
     const char *text = request_param(r, name);
     if (!text || params_int(text, min, max, out))
         return 0;
-    return err_set(&r->err, FERR_INVALID_PARAMETER, "\"%s\" must be an integer from %" PRId64 " to %" PRId64, name, min,
-                   max);
+    return err_set(&r->err, FERR_INVALID_PARAMETER, "\"%s\" must be an integer from %" PRId64 " to %" PRId64,
+                   name, min, max);
 }

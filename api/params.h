@@ -13,7 +13,8 @@ bool params_int(const char *text, int64_t min, int64_t max, int64_t *out);
 bool params_etag_matches(const char *header, const char *etag);
 /* Whether a Content-Type is `type`, with no charset or with UTF-8. NULL is false. */
 bool params_media_type_is(const char *header, const char *type);
-/* Whether an Accept header names `type` itself (not through a wildcard) with a quality above 0. NULL is false. */
+/* Whether an Accept header names `type` itself (not through a wildcard) with a quality above 0. NULL is
+ * false. */
 bool params_accepts(const char *header, const char *type);
 
 #endif

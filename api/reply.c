@@ -1,8 +1,8 @@
 /*
  * reply.c: building and queueing responses.
  *
- * http thread. Each response is destroyed here after it was queued (libmicrohttpd keeps its own reference). Every
- * response forbids guessing its type and, unless it says otherwise, keeping it.
+ * http thread. Each response is destroyed here after it was queued (libmicrohttpd keeps its own reference).
+ * Every response forbids guessing its type and, unless it says otherwise, keeping it.
  */
 #include "api/internal.h"
 #include "daemon/log.h"
@@ -43,7 +43,8 @@ static void note(const struct request *r, unsigned status)
 }
 
 /* Takes `response`, which may be NULL. */
-static int queue(struct request *r, unsigned status, struct MHD_Response *response, const struct reply_options *o)
+static int queue(struct request *r, unsigned status, struct MHD_Response *response,
+                 const struct reply_options *o)
 {
     if (!response)
         return err_set(&r->err, FERR_NO_MEMORY, "no memory for the response");
@@ -115,15 +116,16 @@ int reply_empty(struct request *r, unsigned status, const struct reply_options *
 
 int reply_stream(struct request *r, MHD_ContentReaderCallback reader, const struct reply_options *o)
 {
-    return queue(r, MHD_HTTP_OK, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, reader, r, NULL), o);
+    return queue(r, MHD_HTTP_OK, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, reader, r, NULL),
+                 o);
 }
 
 static json_t *problem_json(const struct err *e, const char *instance)
 {
     char type[96];
     (void)snprintf(type, sizeof type, "urn:ferryd:problem:%s", ferr_code(e->code));
-    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s*, s:s*}", "type", type, "title", ferr_title(e->code), "status",
-                     ferr_http(e->code), "code", ferr_code(e->code), "detail", e->text, "pointer",
+    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s*, s:s*}", "type", type, "title", ferr_title(e->code),
+                     "status", ferr_http(e->code), "code", ferr_code(e->code), "detail", e->text, "pointer",
                      e->pointer[0] ? e->pointer : NULL, "instance", instance[0] ? instance : NULL);
 }
 

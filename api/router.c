@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const METHOD_NAMES[] = {[METHOD_GET] = "GET", [METHOD_POST] = "POST", [METHOD_DELETE] = "DELETE"};
+static const char *const METHOD_NAMES[] = {
+    [METHOD_GET] = "GET", [METHOD_POST] = "POST", [METHOD_DELETE] = "DELETE"};
 
 static const struct route ROUTES[] = {
     {METHOD_POST, "/v1/jobs", jobs_create, {"entry", "name", "engine", "style"}},
@@ -69,8 +70,8 @@ static void allow_add(char allow[64], const char *word)
     (void)snprintf(allow + n, 64 - n, "%s%s", n ? ", " : "", word);
 }
 
-const struct route *router_find(const char *method, const char *path, char args[2][ROUTE_ARG_SIZE], char allow[64],
-                                struct err *e)
+const struct route *router_find(const char *method, const char *path, char args[2][ROUTE_ARG_SIZE],
+                                char allow[64], struct err *e)
 {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
     const struct route *found = NULL;

@@ -1,10 +1,10 @@
 /*
  * server.c: starting, draining and stopping the HTTP server.
  *
- * Main thread; libmicrohttpd's own epoll thread serves. We open the listening socket ourselves, so that a busy port is
- * reported as such. Order of the stop: nobody falls asleep any more and sleepers are woken, commands to the store are
- * answered, requests under way get a moment, intake ends, and only then libmicrohttpd stops: it aborts when a
- * connection is still suspended.
+ * Main thread; libmicrohttpd's own epoll thread serves. We open the listening socket ourselves, so that a
+ * busy port is reported as such. Order of the stop: nobody falls asleep any more and sleepers are woken,
+ * commands to the store are answered, requests under way get a moment, intake ends, and only then
+ * libmicrohttpd stops: it aborts when a connection is still suspended.
  */
 #include "api/guard.h"
 #include "api/internal.h"
@@ -57,8 +57,10 @@ static int bind_socket(const struct addrinfo *ai, const struct api_options *o, u
 static int open_socket(const struct api_options *o, uint16_t *port, struct err *e)
 {
     if (!guard_loopback(o->host))
-        return err_set(e, FERR_CONFIG, "\"%s\" is no loopback address: without tokens nothing else is served", o->host);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *ai = NULL;
+        return err_set(e, FERR_CONFIG, "\"%s\" is no loopback address: without tokens nothing else is served",
+                       o->host);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV},
+                    *ai = NULL;
     char service[8];
     (void)snprintf(service, sizeof service, "%u", o->port);
     int rc = getaddrinfo(o->host, service, &hints, &ai);
@@ -69,26 +71,36 @@ static int open_socket(const struct api_options *o, uint16_t *port, struct err *
     return fd;
 }
 
+/* Drains by turning new connections away on the http thread itself: MHD_quiesce_daemon() races with
+ * libmicrohttpd's own thread for the listening descriptor, and the loser aborts. */
+static enum MHD_Result accept_policy(void *cls, const struct sockaddr *addr, socklen_t len)
+{
+    (void)addr, (void)len;
+    const struct api *a = cls;
+    return atomic_load(&a->draining) ? MHD_NO : MHD_YES;
+}
+
+/* Takes `fd`, also when it fails (libmicrohttpd may have closed it then). */
 static int start_mhd(struct api *a, int fd, struct err *e)
 {
     const struct api_limits *l = &a->limits;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    a->mhd = MHD_start_daemon(
-        flags, 0, NULL, NULL, handler_access, a, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, l->connections,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, l->head_bytes * 2 + CONNECTION_SPARE, MHD_OPTION_CONNECTION_TIMEOUT,
-        l->total_ms / 1000 + 1, MHD_OPTION_NOTIFY_COMPLETED, handler_completed, a, MHD_OPTION_NOTIFY_CONNECTION,
-        handler_connection, a, MHD_OPTION_END);
+    a->mhd = MHD_start_daemon(flags, 0, accept_policy, a, handler_access, a, MHD_OPTION_EXTERNAL_LOGGER,
+                              log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                              l->connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                              l->head_bytes * 2 + CONNECTION_SPARE, MHD_OPTION_CONNECTION_TIMEOUT,
+                              l->total_ms / 1000 + 1, MHD_OPTION_NOTIFY_COMPLETED, handler_completed, a,
+                              MHD_OPTION_NOTIFY_CONNECTION, handler_connection, a, MHD_OPTION_END);
     return a->mhd ? 0 : err_set(e, FERR_INTERNAL, "the HTTP server did not start");
 }
 
-/* Starts all parts in order; what has started is undone when a later one fails. */
+/* Takes `fd`. Starts all parts in order; what has started is undone when a later one fails. */
 static int start_parts(struct api *a, int fd, struct err *e)
 {
     struct jobspec_limits spec = {a->limits.files, a->limits.json_depth};
     int rc = store_reader_open(a->store, &a->reader, e);
     if (rc)
-        return rc;
+        goto close_fd;
     rc = registry_init(&a->registry, a->limits.streams, e);
     if (rc)
         goto close_reader;
@@ -96,13 +108,18 @@ static int start_parts(struct api *a, int fd, struct err *e)
     if (rc)
         goto fini_registry;
     rc = start_mhd(a, fd, e);
+    fd = -1;
     if (rc == 0)
         return 0;
     intake_fini(&a->intake);
 fini_registry:
+    registry_end_clock(&a->registry);
     registry_fini(&a->registry);
 close_reader:
     store_reader_close(a->reader);
+close_fd:
+    if (fd >= 0)
+        (void)close(fd);
     return rc;
 }
 
@@ -117,14 +134,11 @@ int api_start(const struct api_options *opts, struct store *s, struct api **out,
     a->hooks = opts->hooks;
     int fd = open_socket(opts, &a->port, e);
     int rc = fd < 0 ? fd : start_parts(a, fd, e);
-    if (rc) {
-        if (fd >= 0)
-            (void)close(fd);
+    if (rc)
         free(a);
-        return rc;
-    }
-    *out = a;
-    return 0;
+    else
+        *out = a;
+    return rc;
 }
 
 uint16_t api_port(const struct api *a)
@@ -140,22 +154,23 @@ void api_notify(struct api *a, const char *job_id, int64_t seq)
 
 void api_drain(struct api *a)
 {
-    if (atomic_exchange(&a->draining, true))
-        return;
-    MHD_socket fd = MHD_quiesce_daemon(a->mhd);
-    if (fd != MHD_INVALID_SOCKET)
-        (void)close(fd);
+    atomic_store(&a->draining, true);
 }
 
 void api_stop(struct api *a)
 {
-    if (!a)
-        return;
     api_drain(a);
     registry_stop(&a->registry, STOP_GRACE_US);
     intake_fini(&a->intake);
     MHD_stop_daemon(a->mhd);
-    registry_fini(&a->registry);
+    registry_end_clock(&a->registry);
     store_reader_close(a->reader);
+}
+
+void api_free(struct api *a)
+{
+    if (!a)
+        return;
+    registry_fini(&a->registry);
     free(a);
 }

@@ -10,7 +10,8 @@
 
 int service_health(struct request *r)
 {
-    return reply_json(r, MHD_HTTP_OK, json_pack("{s:s, s:s}", "status", "ok", "version", r->api->hooks.version), NULL);
+    return reply_json(r, MHD_HTTP_OK,
+                      json_pack("{s:s, s:s}", "status", "ok", "version", r->api->hooks.version), NULL);
 }
 
 int service_ready(struct request *r)
@@ -36,7 +37,8 @@ int service_metrics(struct request *r)
     struct buf out;
     buf_init(&out, (size_t)1 << 20);
     metrics_render(&out);
-    rc = reply_text(r, &out, &(struct reply_options){.media_type = "text/plain; version=0.0.4; charset=utf-8"});
+    rc = reply_text(r, &out,
+                    &(struct reply_options){.media_type = "text/plain; version=0.0.4; charset=utf-8"});
     buf_fini(&out);
     return rc;
 }
@@ -57,5 +59,6 @@ int engines_list(struct request *r)
 
 int service_openapi(struct request *r)
 {
-    return reply_static(r, openapi_yaml, sizeof openapi_yaml - 1, &(struct reply_options){.media_type = "application/yaml"});
+    return reply_static(r, openapi_yaml, sizeof openapi_yaml - 1,
+                        &(struct reply_options){.media_type = "application/yaml"});
 }

@@ -1,9 +1,10 @@
 /*
  * stream.c: a job's events as server-sent events.
  *
- * http thread: libmicrohttpd asks the reader for bytes; where there are none it suspends the connection until an event
- * is durable or a heartbeat is due. A heartbeat is a comment; writing it is how a client that vanished is noticed.
- * The stream ends after the job's final event; a client that reconnects after that is told so with 204.
+ * http thread: libmicrohttpd asks the reader for bytes; where there are none it suspends the connection until
+ * an event is durable or a heartbeat is due. A heartbeat is a comment; writing it is how a client that
+ * vanished is noticed. The stream ends after the job's final event; a client that reconnects after that is
+ * told so with 204.
  */
 #include "api/internal.h"
 

@@ -1,11 +1,12 @@
 /*
  * wait.c: the registry of waiting requests and of connections with deadlines.
  *
- * Threads: http joins, sleeps and leaves; the store's writer and the intake thread wake; the clock thread wakes what is
- * late and shuts down connections whose client is late; main stops all. Everything under one mutex, which is held while
- * MHD_suspend_connection and MHD_resume_connection run (they take only a mutex inside libmicrohttpd, which never
- * calls back while holding it). A late connection is shut down, never closed, so its descriptor stays its own until
- * watch_remove(). Fatal: a suspension of a request that is asleep already.
+ * Threads: http joins, sleeps and leaves; the store's writer and the intake thread wake; the clock thread
+ * wakes what is late and shuts down connections whose client is late; main stops all. Everything under one
+ * mutex, which is held while MHD_suspend_connection and MHD_resume_connection run (they take only a mutex
+ * inside libmicrohttpd, which never calls back while holding it). A late connection is shut down, never
+ * closed, so its descriptor stays its own until watch_remove(). Fatal: a suspension of a request that is
+ * asleep already.
  */
 #include "api/wait.h"
 
@@ -112,7 +113,7 @@ int registry_init(struct registry *g, unsigned joined_max, struct err *e)
     return rc ? err_errno(e, rc, "can't start the clock of the HTTP server") : 0;
 }
 
-void registry_fini(struct registry *g)
+void registry_end_clock(struct registry *g)
 {
     lock(g);
     assert(!g->waiters);
@@ -120,6 +121,10 @@ void registry_fini(struct registry *g)
     pthread_cond_signal(&g->clock);
     unlock(g);
     pthread_join(g->thread, NULL);
+}
+
+void registry_fini(struct registry *g)
+{
     pthread_cond_destroy(&g->clock);
     pthread_cond_destroy(&g->change);
     pthread_mutex_destroy(&g->mutex);
@@ -141,7 +146,8 @@ void registry_stop(struct registry *g, int64_t grace_us)
     unlock(g);
 }
 
-int wait_join(struct registry *g, struct waiter *w, struct MHD_Connection *conn, const char *job_id, struct err *e)
+int wait_join(struct registry *g, struct waiter *w, struct MHD_Connection *conn, const char *job_id,
+              struct err *e)
 {
     lock(g);
     assert(!w->joined);
@@ -156,7 +162,9 @@ int wait_join(struct registry *g, struct waiter *w, struct MHD_Connection *conn,
         metric_set(METRIC_STREAMS, 0, g->joined);
     }
     unlock(g);
-    return full ? err_set(e, FERR_OVERLOADED, "%u event streams and long polls are open already", g->joined_max) : 0;
+    return full ? err_set(e, FERR_OVERLOADED, "%u event streams and long polls are open already",
+                          g->joined_max)
+                : 0;
 }
 
 void wait_leave(struct registry *g, struct waiter *w)

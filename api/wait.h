@@ -1,9 +1,10 @@
 /*
  * wait.h: requests that wait, connections with deadlines, and the thread that watches the clock for both.
  *
- * One mutex. libmicrohttpd allows suspending only inside its own callbacks and wants each suspension resumed exactly
- * once: `asleep` is true from the suspension to its one resumption, and both happen under the mutex. What became
- * true between looking and suspending is not lost: it sets `notified`, and wait_sleep() then refuses to sleep.
+ * One mutex. libmicrohttpd allows suspending only inside its own callbacks and wants each suspension resumed
+ * exactly once: `asleep` is true from the suspension to its one resumption, and both happen under the mutex.
+ * What became true between looking and suspending is not lost: it sets `notified`, and wait_sleep() then
+ * refuses to sleep.
  */
 #ifndef FERRY_API_WAIT_H
 #define FERRY_API_WAIT_H
@@ -52,15 +53,17 @@ struct registry {
 
 /* Main thread. */
 int registry_init(struct registry *g, unsigned joined_max, struct err *e);
+void registry_end_clock(struct registry *g); /* after it only wait_notify() and registry_fini() */
 void registry_fini(struct registry *g);
-/* Main thread. Wakes all waiters for good; then waits until all commands are answered and, at most `grace_us`, until
- * no request is under way. */
+/* Main thread. Wakes all waiters for good; then waits until all commands are answered and, at most
+ * `grace_us`, until no request is under way. */
 void registry_stop(struct registry *g, int64_t grace_us);
 
 /* ---- http thread ---- */
 
 /* Takes a place among the waiters of a job; FERR_OVERLOADED when there are too many. */
-int wait_join(struct registry *g, struct waiter *w, struct MHD_Connection *conn, const char *job_id, struct err *e);
+int wait_join(struct registry *g, struct waiter *w, struct MHD_Connection *conn, const char *job_id,
+              struct err *e);
 void wait_leave(struct registry *g, struct waiter *w);
 /* Call it before looking at the store: what happens from here on is remembered. */
 void wait_arm(struct registry *g, struct waiter *w);

@@ -9,7 +9,8 @@ static const char SQL_OLD_BLOB[] = "SELECT sha FROM artifacts WHERE job_id = ? A
 static const char SQL_PUT[] =
     "INSERT INTO artifacts (job_id, name, media_type, sha, size) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET media_type = excluded.media_type, sha = excluded.sha, size = excluded.size";
-static const char SQL_GET[] = "SELECT name, media_type, sha, size FROM artifacts WHERE job_id = ? AND name = ?";
+static const char SQL_GET[] =
+    "SELECT name, media_type, sha, size FROM artifacts WHERE job_id = ? AND name = ?";
 
 struct artifact_command {
     struct command base;
@@ -52,8 +53,8 @@ static int artifact_run(struct store *s, struct command *base, struct err *e)
     return query_run(&q, e);
 }
 
-int store_artifact_put(struct store *s, const struct store_lease *lease, const char *name, const char *media_type,
-                       const char *sha, int64_t size, struct err *e)
+int store_artifact_put(struct store *s, const struct store_lease *lease, const char *name,
+                       const char *media_type, const char *sha, int64_t size, struct err *e)
 {
     if (lease->token == 0)
         return err_set(e, FERR_INTERNAL, "artifact %s needs a lease", name);
@@ -66,8 +67,8 @@ int store_artifact_put(struct store *s, const struct store_lease *lease, const c
     return writer_call(s, &c.base, e);
 }
 
-int store_artifact_get(struct store_reader *r, const char *job_id, const char *name, struct store_artifact *out,
-                       struct err *e)
+int store_artifact_get(struct store_reader *r, const char *job_id, const char *name,
+                       struct store_artifact *out, struct err *e)
 {
     struct query q;
     query_begin(&q, &r->db, SQL_GET);

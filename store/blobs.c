@@ -1,11 +1,11 @@
 /*
  * blobs.c: files named by the sha256 of their bytes.
  *
- * Any thread. A blob is written under blobs/tmp, synced, renamed to its name, and its folder synced: what has its
- * name is whole. Putting one that is there touches it and syncs the folder, in case another put's rename is not
- * durable yet. Touching matters because only what is neither named by a row nor young is ever removed, and
- * blob_lock makes "touch" and "old, so unlink" exclude each other: after a put, the caller has a grace period to
- * commit the row that names the blob. A row is refused where that took longer (blob_check).
+ * Any thread. A blob is written under blobs/tmp, synced, renamed to its name, and its folder synced: what has
+ * its name is whole. Putting one that is there touches it and syncs the folder, in case another put's rename
+ * is not durable yet. Touching matters because only what is neither named by a row nor young is ever removed,
+ * and blob_lock makes "touch" and "old, so unlink" exclude each other: after a put, the caller has a grace
+ * period to commit the row that names the blob. A row is refused where that took longer (blob_check).
  */
 #include "store/internal.h"
 #include "store/sha256.h"
@@ -253,7 +253,8 @@ int store_blob_read(struct store *s, const char *sha, char **data, size_t *len, 
     if (rc < 0)
         return rc;
     char *out = malloc((size_t)size + 1);
-    rc = out ? read_whole(fd, out, (size_t)size, sha, e) : err_set(e, FERR_NO_MEMORY, "blob %s does not fit", sha);
+    rc = out ? read_whole(fd, out, (size_t)size, sha, e)
+             : err_set(e, FERR_NO_MEMORY, "blob %s does not fit", sha);
     (void)close(fd);
     if (rc < 0) {
         free(out);

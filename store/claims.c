@@ -1,9 +1,9 @@
 /*
  * claims.c: which worker has which job.
  *
- * A lease is the boot id of the daemon's start and a token that grows with each claim; it ends when the job is
- * final, is given back, or its daemon is gone (store_jobs_recover). Writer thread, but for the functions of
- * store.h, which wait for it.
+ * A lease is the boot id of the daemon's start and a token that grows with each claim; it ends when the job
+ * is final, is given back, or its daemon is gone (store_jobs_recover). Writer thread, but for the functions
+ * of store.h, which wait for it.
  */
 #include "store/internal.h"
 
@@ -14,7 +14,8 @@
 static const char SQL_CLAIM[] =
     "UPDATE jobs SET lease_boot = ?, lease_token = lease_token + 1 WHERE id = (SELECT id FROM jobs"
     " INDEXED BY jobs_claimable WHERE state = 'queued' ORDER BY priority DESC, id LIMIT 1) RETURNING id";
-static const char SQL_ORPHAN[] = "SELECT id FROM jobs WHERE lease_boot IS NOT NULL AND lease_boot <> ? LIMIT 1";
+static const char SQL_ORPHAN[] =
+    "SELECT id FROM jobs WHERE lease_boot IS NOT NULL AND lease_boot <> ? LIMIT 1";
 
 /* ---- claiming ------------------------------------------------------------------------------------------ */
 

@@ -26,8 +26,10 @@ struct db {
     size_t n_cached;
 };
 
-/* Opens with the pragmas and limits that every connection of ferryd has. A failed open leaves `*db` closed. */
-int db_open_writer(struct db *db, const char *path, struct err *e); /* made if absent; WAL, synchronous=FULL */
+/* Opens with the pragmas and limits that every connection of ferryd has. A failed open leaves `*db` closed.
+ */
+int db_open_writer(struct db *db, const char *path,
+                   struct err *e); /* made if absent; WAL, synchronous=FULL */
 int db_open_reader(struct db *db, const char *path, struct err *e); /* read-only */
 void db_close(struct db *db);
 
@@ -41,8 +43,8 @@ int db_int(struct db *db, const char *sql, int64_t *out, struct err *e);
 bool db_in_transaction(const struct db *db);
 
 /*
- * One run of one statement. Errors stick: bind and loop without asking, and learn the outcome from query_end(),
- * which must be called once. Text is bound by reference and must live until then.
+ * One run of one statement. Errors stick: bind and loop without asking, and learn the outcome from
+ * query_end(), which must be called once. Text is bound by reference and must live until then.
  *
  *     struct query q;
  *     query_begin(&q, db, SQL_JOB_GET);

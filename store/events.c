@@ -1,8 +1,8 @@
 /*
  * events.c: appending events to a job, and reading them.
  *
- * Appending is the only way to change a job: the events are folded into its row in the same savepoint. An event's
- * time never goes back within a job, whatever the clock does.
+ * Appending is the only way to change a job: the events are folded into its row in the same savepoint. An
+ * event's time never goes back within a job, whatever the clock does.
  */
 #include "store/internal.h"
 
@@ -12,8 +12,10 @@
 #define EVENTS_LIMIT_MAX 10000
 
 static const char SQL_INSERT[] = "INSERT INTO events (job_id, seq, at_us, type, data) VALUES (?, ?, ?, ?, ?)";
-static const char SQL_LINK_STEP[] = "INSERT OR IGNORE INTO job_steps (job_id, key) SELECT ?, key FROM steps WHERE key = ?";
-static const char SQL_LIST[] = "SELECT seq, at_us, type, data FROM events WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?";
+static const char SQL_LINK_STEP[] =
+    "INSERT OR IGNORE INTO job_steps (job_id, key) SELECT ?, key FROM steps WHERE key = ?";
+static const char SQL_LIST[] =
+    "SELECT seq, at_us, type, data FROM events WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?";
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
@@ -47,7 +49,8 @@ int event_insert(struct store *s, struct job_row *row, struct fold_event *ev, st
     return rc < 0 ? rc : writer_note(s, row->id, ev->seq, ev->type, e);
 }
 
-int event_insert_own(struct store *s, struct job_row *row, enum event_type type, const char *why, struct err *e)
+int event_insert_own(struct store *s, struct job_row *row, enum event_type type, const char *why,
+                     struct err *e)
 {
     struct fold_event ev;
     json_t *data = why ? json_pack("{s:s}", "reason", why) : json_object();
@@ -105,8 +108,9 @@ static void append_free(struct command *base)
     free(c);
 }
 
-static int append_new(const struct store_lease *lease, const char *job_id, const struct store_event_new *events,
-                      size_t n, struct append_command **out, struct err *e)
+static int append_new(const struct store_lease *lease, const char *job_id,
+                      const struct store_event_new *events, size_t n, struct append_command **out,
+                      struct err *e)
 {
     if (n == 0)
         return err_set(e, FERR_INTERNAL, "an append without events");
@@ -182,8 +186,8 @@ static int event_grow(struct store_event **events, size_t n, size_t *cap, struct
     return 0;
 }
 
-int store_event_list(struct store_reader *r, const char *job_id, int64_t after, int limit, struct store_event **out,
-                     size_t *n, struct err *e)
+int store_event_list(struct store_reader *r, const char *job_id, int64_t after, int limit,
+                     struct store_event **out, size_t *n, struct err *e)
 {
     struct store_event *events = NULL;
     size_t count = 0, cap = 0;

@@ -1,8 +1,8 @@
 /*
  * fold.c: which events a job takes in which state, and what each makes of it.
  *
- * Any thread; pure. RULES is the whole state machine: an event is allowed in the states of `from`, and leads to
- * `to` or leaves the state alone. Final states are in no `from`, so a final job never changes again.
+ * Any thread; pure. RULES is the whole state machine: an event is allowed in the states of `from`, and leads
+ * to `to` or leaves the state alone. Final states are in no `from`, so a final job never changes again.
  */
 #include "store/fold.h"
 
@@ -22,7 +22,8 @@ static const struct {
     unsigned from;
     int to;
 } RULES[EVENT_COUNT] = {
-    [EVENT_JOB_QUEUED] = {NEW | IN(RUNNING) | IN(WAITING), JOB_STATE_QUEUED}, /* again: given back to the queue */
+    [EVENT_JOB_QUEUED] = {NEW | IN(RUNNING) | IN(WAITING),
+                          JOB_STATE_QUEUED}, /* again: given back to the queue */
     [EVENT_JOB_STARTED] = {IN(QUEUED), JOB_STATE_RUNNING},
     [EVENT_JOB_RESUMED] = {IN(QUEUED), JOB_STATE_RUNNING},
     [EVENT_STEP_STARTED] = {IN(QUEUED) | ACTIVE, SAME},
@@ -49,7 +50,8 @@ int fold_step_parse(const char *word)
     return -1;
 }
 
-/* ---- making events ready -------------------------------------------------------------------------------- */
+/* ---- making events ready --------------------------------------------------------------------------------
+ */
 
 /* -1 where the field is absent and may be. */
 static int read_int(const json_t *data, const char *name, bool needed, int min, int *out, struct err *e)
@@ -59,7 +61,8 @@ static int read_int(const json_t *data, const char *name, bool needed, int min, 
     if (!v && !needed)
         return 0;
     if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > INT_MAX)
-        return err_set(e, FERR_INVALID_FIELD, "the event's \"%s\" is not an integer of at least %d", name, min);
+        return err_set(e, FERR_INVALID_FIELD, "the event's \"%s\" is not an integer of at least %d", name,
+                       min);
     *out = (int)json_integer_value(v);
     return 0;
 }

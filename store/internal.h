@@ -1,9 +1,9 @@
 /*
  * internal.h: what the files of store/ share. Not included outside store/ and its tests.
  *
- * A change travels as a `struct command` to the writer thread, which runs it inside a savepoint of the group's
- * transaction. Functions named *_run and those that take a `struct store` and touch `s->db` are called on the
- * writer thread only; functions of readers take a `struct store_reader`.
+ * A change travels as a `struct command` to the writer thread, which runs it inside a savepoint of the
+ * group's transaction. Functions named *_run and those that take a `struct store` and touch `s->db` are
+ * called on the writer thread only; functions of readers take a `struct store_reader`.
  */
 #ifndef FERRY_STORE_INTERNAL_H
 #define FERRY_STORE_INTERNAL_H
@@ -17,7 +17,8 @@
 
 #define BLOB_FOLDERS 256
 
-/* ---- commands and the writer (writer.c) ----------------------------------------------------------------- */
+/* ---- commands and the writer (writer.c) -----------------------------------------------------------------
+ */
 
 struct command {
     struct command *next; /* owned by the queue, then by the group */
@@ -61,7 +62,7 @@ struct store {
     int blobs_fd; /* DIR/blobs */
     int64_t grace_us;
     char boot_id[BOOT_ID_SIZE];
-    struct db db; /* writer thread, once it runs */
+    struct db db;              /* writer thread, once it runs */
     pthread_mutex_t blob_lock; /* a blob is touched or removed under it */
     struct writer writer;
 };
@@ -81,13 +82,15 @@ int writer_call(struct store *s, struct command *c, struct err *e);
 /* Writer thread: the listener hears of this event after the commit. */
 int writer_note(struct store *s, const char *job_id, int64_t seq, enum event_type type, struct err *e);
 
-/* ---- the data directory (datadir.c) --------------------------------------------------------------------- */
+/* ---- the data directory (datadir.c) ---------------------------------------------------------------------
+ */
 
 /* Makes DIR (0700) and DIR/blobs with its folders, takes the lock, sets dir, lock_fd and blobs_fd. */
 int datadir_open(struct store *s, const char *dir, struct err *e);
 void datadir_close(struct store *s);
 
-/* ---- blobs as files (blobs.c) --------------------------------------------------------------------------- */
+/* ---- blobs as files (blobs.c) ---------------------------------------------------------------------------
+ */
 
 /* 0, or FERR_NOT_FOUND where no blob of that name is there: what a row names must exist. */
 int blob_check(struct store *s, const char *sha, struct err *e);
@@ -101,16 +104,18 @@ void blob_remove(struct store *s, const char *sha);
 #define BLOB_PATH_SIZE (STORE_SHA_SIZE + 3)
 void blob_path(const char *sha, char out[BLOB_PATH_SIZE]);
 
-/* ---- rows of jobs (jobs.c) ------------------------------------------------------------------------------ */
+/* ---- rows of jobs (jobs.c) ------------------------------------------------------------------------------
+ */
 
 struct job_row {
     char id[JOB_ID_SIZE];
-    struct fold_row fold; /* result and usage are not loaded: only final jobs have them */
+    struct fold_row fold;          /* result and usage are not loaded: only final jobs have them */
     char lease_boot[BOOT_ID_SIZE]; /* "": nobody's */
     int64_t lease_token;
 };
 
-int job_row_load(struct store *s, const char *id, struct job_row *row, struct err *e); /* FERR_JOB_NOT_FOUND */
+int job_row_load(struct store *s, const char *id, struct job_row *row,
+                 struct err *e); /* FERR_JOB_NOT_FOUND */
 /* Loads, and FERR_CONFLICT unless `lease` (NULL or token 0: no lease asked) is still held. */
 int job_row_load_leased(struct store *s, const char *id, const struct store_lease *lease, struct job_row *row,
                         struct err *e);
@@ -119,14 +124,17 @@ int job_row_save(struct store *s, const struct job_row *row, struct err *e);
 /* FERR_JOB_NOT_FOUND where it is not there. */
 int job_exists(struct db *db, const char *id, struct err *e);
 
-/* ---- events (events.c) ---------------------------------------------------------------------------------- */
+/* ---- events (events.c) ----------------------------------------------------------------------------------
+ */
 
 /* Gives the event its number and time, folds it into the row (not saved) and inserts it. */
 int event_insert(struct store *s, struct job_row *row, struct fold_event *ev, struct err *e);
 /* One event that the store itself makes, with data {"reason": why} or, where `why` is NULL, {}. */
-int event_insert_own(struct store *s, struct job_row *row, enum event_type type, const char *why, struct err *e);
+int event_insert_own(struct store *s, struct job_row *row, enum event_type type, const char *why,
+                     struct err *e);
 
-/* ---- what lost its user (trash.c) ----------------------------------------------------------------------- */
+/* ---- what lost its user (trash.c) -----------------------------------------------------------------------
+ */
 
 /* Puts a blob, a stored step's blobs, or everything that a job names, in line for removal. */
 int trash_blob(struct store *s, const char *sha, struct err *e);

@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char SQL_INSERT[] =
-    "INSERT INTO jobs (id, name, entry, kind, engine, style, priority, labels, request_sha, state, attempt, steps_done,"
-    " steps_total, version, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, 0, 1, 0, 0)";
-static const char SQL_LOAD[] =
-    "SELECT state, attempt, step, steps_done, steps_total, version, created_us, updated_us, started_us, finished_us,"
-    " lease_boot, lease_token FROM jobs WHERE id = ?";
+static const char SQL_INSERT[] = "INSERT INTO jobs (id, name, entry, kind, engine, style, priority, labels, "
+                                 "request_sha, state, attempt, steps_done,"
+                                 " steps_total, version, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, "
+                                 "?, ?, ?, 'queued', 0, 0, 0, 1, 0, 0)";
+static const char SQL_LOAD[] = "SELECT state, attempt, step, steps_done, steps_total, version, created_us, "
+                               "updated_us, started_us, finished_us,"
+                               " lease_boot, lease_token FROM jobs WHERE id = ?";
 static const char SQL_SAVE[] =
     "UPDATE jobs SET state = ?2, attempt = ?3, step = ?4, steps_done = ?5, steps_total = ?6, version = ?7,"
     " created_us = ?8, updated_us = ?9, started_us = ?10, finished_us = ?11, result = ?12, usage = ?13,"
@@ -76,7 +77,8 @@ int job_row_load_leased(struct store *s, const char *id, const struct store_leas
     int rc = job_row_load(s, id, row, e);
     if (rc < 0 || !lease || lease->token == 0)
         return rc;
-    if (strcmp(lease->job_id, id) != 0 || lease->token != row->lease_token || strcmp(row->lease_boot, s->boot_id) != 0)
+    if (strcmp(lease->job_id, id) != 0 || lease->token != row->lease_token ||
+        strcmp(row->lease_boot, s->boot_id) != 0)
         return err_set(e, FERR_CONFLICT, "the lease of job %s is lost", id);
     return 0;
 }
@@ -157,9 +159,10 @@ static void create_free(struct command *base)
 
 static json_t *queued_data(const struct store_job_new *job)
 {
-    return json_pack("{s:s?, s:s?, s:s, s:s, s:s, s:i, s:O?, s:s}", "name", job->name, "entry", job->entry, "kind",
-                     kind_name(job->kind), "engine", engine_name(job->engine), "style", style_name(job->style),
-                     "priority", job->priority, "labels", job->labels, "request_sha256", job->request_sha);
+    return json_pack("{s:s?, s:s?, s:s, s:s, s:s, s:i, s:O?, s:s}", "name", job->name, "entry", job->entry,
+                     "kind", kind_name(job->kind), "engine", engine_name(job->engine), "style",
+                     style_name(job->style), "priority", job->priority, "labels", job->labels,
+                     "request_sha256", job->request_sha);
 }
 
 static int create_copy(struct create_command *c, const struct store_job_new *job, struct err *e)
@@ -181,7 +184,8 @@ static int create_copy(struct create_command *c, const struct store_job_new *job
     return rc;
 }
 
-int store_job_create(struct store *s, const struct store_job_new *job, store_done_fn done, void *arg, struct err *e)
+int store_job_create(struct store *s, const struct store_job_new *job, store_done_fn done, void *arg,
+                     struct err *e)
 {
     if (!job_id_valid(job->id))
         return err_set(e, FERR_INTERNAL, "\"%.80s\" is no job id", job->id);
@@ -210,7 +214,8 @@ static int delete_run(struct store *s, struct command *base, struct err *e)
     struct job_row row;
     int rc = job_row_load(s, c->id, &row, e);
     if (rc == 0 && !job_state_final(row.fold.state))
-        rc = err_set(e, FERR_CONFLICT, "job %s is %s: cancel it first", c->id, job_state_name(row.fold.state));
+        rc =
+            err_set(e, FERR_CONFLICT, "job %s is %s: cancel it first", c->id, job_state_name(row.fold.state));
     if (rc == 0)
         rc = trash_job(s, c->id, e);
     if (rc < 0)

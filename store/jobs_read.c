@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS                                                                                                        \
-    "SELECT id, name, entry, kind, engine, style, state, priority, attempt, step, steps_done, steps_total, version,"   \
+#define COLUMNS                                                                                              \
+    "SELECT id, name, entry, kind, engine, style, state, priority, attempt, step, steps_done, steps_total, " \
+    "version,"                                                                                               \
     " created_us, updated_us, started_us, finished_us, labels, result, usage, request_sha FROM jobs "
 
 static const char SQL_GET[] = COLUMNS "WHERE id = ?";
@@ -20,7 +21,8 @@ static const char SQL_COUNTS[] = "SELECT state, count(*) FROM jobs GROUP BY stat
 static int read_word(const struct query *q, int col, int (*parse)(const char *), int *out, struct err *e)
 {
     *out = parse(query_col_text(q, col));
-    return *out >= 0 ? 0 : err_set(e, FERR_STORE, "a job has the unknown word \"%s\"", query_col_text(q, col));
+    return *out >= 0 ? 0
+                     : err_set(e, FERR_STORE, "a job has the unknown word \"%s\"", query_col_text(q, col));
 }
 
 static int read_words(const struct query *q, struct store_job *j, struct err *e)
@@ -124,8 +126,8 @@ static void jobs_free(struct store_job *jobs, size_t n)
     free(jobs);
 }
 
-int store_job_list(struct store_reader *r, const struct store_job_filter *f, struct store_job **out, size_t *n,
-                   struct err *e)
+int store_job_list(struct store_reader *r, const struct store_job_filter *f, struct store_job **out,
+                   size_t *n, struct err *e)
 {
     if (f->limit < 1 || f->limit > 1000)
         return err_set(e, FERR_INTERNAL, "a list of %d jobs", f->limit);

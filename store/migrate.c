@@ -1,8 +1,8 @@
 /*
  * migrate.c: versions of the database file.
  *
- * Main thread, before the writer runs. Either the whole way to the newest version is committed, or the file is as
- * it was; the copy made before is for the case that a newer ferryd turns out to be unwanted.
+ * Main thread, before the writer runs. Either the whole way to the newest version is committed, or the file
+ * is as it was; the copy made before is for the case that a newer ferryd turns out to be unwanted.
  */
 #include "store/migrate.h"
 

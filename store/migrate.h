@@ -18,8 +18,8 @@ struct migrations {
 /* Of ferryd: schema.sql and the steps that led there. */
 extern const struct migrations MIGRATIONS;
 
-/* Before the writer runs. A file of another application, or newer than `m`, is FERR_STORE_VERSION and untouched. An
- * older one is first copied to "PATH.vN.bak", then brought to `newest` in one transaction. */
+/* Before the writer runs. A file of another application, or newer than `m`, is FERR_STORE_VERSION and
+ * untouched. An older one is first copied to "PATH.vN.bak", then brought to `newest` in one transaction. */
 int migrate(struct db *db, const char *path, const struct migrations *m, struct err *e);
 
 #endif

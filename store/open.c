@@ -1,9 +1,9 @@
 /*
  * open.c: opening and closing the store, and its readers.
  *
- * Main thread, but readers are opened by the thread that will use them. Order matters: the lock before anything is
- * looked at; the database migrated before the writer runs; readers closed before the store, so that the last
- * connection, the writer's, checkpoints the log.
+ * Main thread, but readers are opened by the thread that will use them. Order matters: the lock before
+ * anything is looked at; the database migrated before the writer runs; readers closed before the store, so
+ * that the last connection, the writer's, checkpoints the log.
  */
 #include "store/internal.h"
 #include "store/migrate.h"

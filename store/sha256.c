@@ -1,8 +1,8 @@
 /*
  * sha256.c: the names of blobs, by OpenSSL's libcrypto.
  *
- * Any thread. Fatal: that libcrypto offers no SHA-256 or no memory for its few hundred bytes of state, for then
- * nothing can be named.
+ * Any thread. Fatal: that libcrypto offers no SHA-256 or no memory for its few hundred bytes of state, for
+ * then nothing can be named.
  */
 #include "store/sha256.h"
 

@@ -1,9 +1,9 @@
 /*
  * steps.c: results of steps under the hash of their inputs, shared by jobs.
  *
- * Putting: a worker's thread, waiting for the writer. Getting: the reader's thread. Getting a step makes its blobs
- * young, so that they stay for a grace period even if the last job that used the step is deleted meanwhile; a step
- * whose blobs are gone counts as not stored, and putting it again replaces it.
+ * Putting: a worker's thread, waiting for the writer. Getting: the reader's thread. Getting a step makes its
+ * blobs young, so that they stay for a grace period even if the last job that used the step is deleted
+ * meanwhile; a step whose blobs are gone counts as not stored, and putting it again replaces it.
  */
 #include "store/internal.h"
 
@@ -15,7 +15,8 @@ static const char SQL_OLD_OUTPUTS[] = "DELETE FROM step_outputs WHERE key = ?";
 static const char SQL_PUT[] =
     "INSERT INTO steps (key, result_sha, seconds, created_us) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET result_sha = excluded.result_sha, seconds = excluded.seconds, created_us = excluded.created_us";
-static const char SQL_PUT_OUTPUT[] = "INSERT INTO step_outputs (key, position, name, sha) VALUES (?, ?, ?, ?)";
+static const char SQL_PUT_OUTPUT[] =
+    "INSERT INTO step_outputs (key, position, name, sha) VALUES (?, ?, ?, ?)";
 /* One statement, so that the step and its outputs are of one snapshot. */
 static const char SQL_GET[] =
     "SELECT s.result_sha, s.seconds, o.position, o.name, o.sha FROM steps s"

@@ -30,7 +30,8 @@ struct store_options {
     int64_t grace_us;     /* how long a blob that nothing names stays after its last put; 0: two minutes */
 };
 
-/* Main thread. Locks the data directory (FERR_STORE_BUSY names the pid that holds it), migrates, starts the writer. */
+/* Main thread. Locks the data directory (FERR_STORE_BUSY names the pid that holds it), migrates, starts the
+ * writer. */
 int store_open(const struct store_options *opts, struct store **out, struct err *e);
 /* Main thread. Finishes queued commands, checkpoints, unlocks, frees. */
 void store_close(struct store *s);
@@ -52,7 +53,8 @@ struct store_event_new {
     json_t *data; /* object, borrowed; NULL is {} */
 };
 
-/* Who may append: a worker names the lease it holds, and a lost lease is FERR_CONFLICT. API commands have none. */
+/* Who may append: a worker names the lease it holds, and a lost lease is FERR_CONFLICT. API commands have
+ * none. */
 struct store_lease {
     char job_id[JOB_ID_SIZE];
     int64_t token; /* 0: no lease asked */
@@ -67,38 +69,49 @@ struct store_job_new {
     enum engine engine;
     enum style style;
     int priority;
-    json_t *labels;          /* object of strings or NULL */
+    json_t *labels;                   /* object of strings or NULL */
     char request_sha[STORE_SHA_SIZE]; /* blob of the canonical request */
 };
 
-/* Any thread. Creates the job with its JOB_QUEUED event; `done` is called once, unless a code is returned at once
- * (FERR_OVERLOADED, FERR_SHUTTING_DOWN). */
-int store_job_create(struct store *s, const struct store_job_new *job, store_done_fn done, void *arg, struct err *e);
+/* Any thread. Creates the job with its JOB_QUEUED event; `done` is called once, unless a code is returned at
+ * once (FERR_OVERLOADED, FERR_SHUTTING_DOWN). */
+int store_job_create(struct store *s, const struct store_job_new *job, store_done_fn done, void *arg,
+                     struct err *e);
 
 /* Any thread. Appends events to one job in one transaction and folds them. What the fold reads from `data`:
- *   STEP_STARTED {step, done, total}; STEP_FINISHED {step, seconds, cached}; ATTEMPT_CREATED {n};
- *   JOB_SUCCEEDED / JOB_FAILED {result, usage}; JOB_CANCELLED {result?, usage?}; others change only state or time.
- * A final job takes no more events (FERR_CONFLICT). JOB_CANCELLING on a queued job ends it as JOB_CANCELLED at once. */
+ *   STEP_STARTED {step, done, total}; STEP_FINISHED {step, seconds, cached, key?}; ATTEMPT_CREATED {n};
+ *   JOB_SUCCEEDED / JOB_FAILED {result, usage, attempt?}; JOB_CANCELLED {result?, usage?}; others change only
+ * state or time. The `key` of STEP_FINISHED ties the stored step to the job: it is removed with the last job
+ * that names it. JOB_QUEUED on a job that has one is the store's own: given back to the queue, {reason:
+ * "released" | "recovered"}. A final job takes no more events (FERR_CONFLICT). JOB_CANCELLING on a queued job
+ * ends it as JOB_CANCELLED at once; on a cancelling one it changes nothing and is no event. Which states take
+ * which events is one table in fold.c. */
 int store_append(struct store *s, const struct store_lease *lease, const char *job_id,
-                 const struct store_event_new *events, size_t n, store_done_fn done, void *arg, struct err *e);
-/* The same for a worker thread: waits for the commit. */
+                 const struct store_event_new *events, size_t n, store_done_fn done, void *arg,
+                 struct err *e);
+/* The same for a worker thread: waits for the commit. Functions that wait are never called on the writer
+ * thread, that is, from a done callback or the listener. */
 int store_append_wait(struct store *s, const struct store_lease *lease, const char *job_id,
                       const struct store_event_new *events, size_t n, struct err *e);
 
-/* Worker thread, waits. Claims the next queued job by priority, then age (one UPDATE … RETURNING); appends JOB_STARTED, or
- * JOB_RESUMED where it had started before. 1 and a lease, 0 where none waits, or a negative code. */
+/* Worker thread, waits. Claims the next queued job by priority, then age (one UPDATE … RETURNING); appends
+ * JOB_STARTED, or JOB_RESUMED where it had started before. 1 and a lease, 0 where none waits, or a negative
+ * code. */
 int store_job_claim(struct store *s, struct store_lease *lease, struct err *e);
-/* Main thread at start, before workers run: jobs of another boot go back to the queue; a `cancelling` one ends as
- * cancelled. Returns how many. */
+/* Main thread at start, before workers run: jobs of another boot go back to the queue; a `cancelling` one
+ * ends as cancelled. Returns how many. */
 int store_jobs_recover(struct store *s, struct err *e);
 /* Worker thread, waits: gives an unfinished job back to the queue (shutdown). */
 int store_job_release(struct store *s, const struct store_lease *lease, struct err *e);
-/* Any thread. Deletes a final job with its rows; blobs that nothing names are removed. FERR_CONFLICT if not final. */
+/* Any thread. Deletes a final job with its rows; blobs that nothing names are removed. FERR_CONFLICT if not
+ * final. */
 int store_job_delete(struct store *s, const char *job_id, store_done_fn done, void *arg, struct err *e);
 
 /* ---- blobs --------------------------------------------------------------------------------------------- */
 
-/* Any thread, blocking. Writes a blob by its sha256 (temporary name, fsync, rename, fsync of the folder); present ones are kept. */
+/* Any thread, blocking. Writes a blob by its sha256 (temporary name, fsync, rename, fsync of the folder);
+ * present ones are kept. A row that names the blob should follow within the grace period; later it may be
+ * refused as FERR_NOT_FOUND. */
 int store_blob_put(struct store *s, const void *data, size_t len, char sha[STORE_SHA_SIZE], struct err *e);
 /* The same from a descriptor's whole content (a sealed memfd; read at offset 0). */
 int store_blob_put_fd(struct store *s, int fd, char sha[STORE_SHA_SIZE], int64_t *size, struct err *e);
@@ -124,12 +137,14 @@ int store_step_put(struct store *s, const struct store_step *step, struct err *e
 
 /* ---- attempts and artifacts ---------------------------------------------------------------------------- */
 
-/* Worker thread, waits; both bound to the lease. An attempt is a JSON object (n, engine, files, weights, stages,
- * score, refusals, first_difference, seconds, created_at), kept as a blob; a second put of the same n replaces it. */
-int store_attempt_put(struct store *s, const struct store_lease *lease, int n, json_t *attempt, struct err *e);
+/* Worker thread, waits; both bound to the lease. An attempt is a JSON object (n, engine, files, weights,
+ * stages, score, refusals, first_difference, seconds, created_at), kept as a blob; a second put of the same n
+ * replaces it. */
+int store_attempt_put(struct store *s, const struct store_lease *lease, int n, json_t *attempt,
+                      struct err *e);
 /* Names: "report.json", "source.diff", "bundle.tar.gz", "logs.txt", "oracle.json" … Replaces. */
-int store_artifact_put(struct store *s, const struct store_lease *lease, const char *name, const char *media_type,
-                       const char *sha, int64_t size, struct err *e);
+int store_artifact_put(struct store *s, const struct store_lease *lease, const char *name,
+                       const char *media_type, const char *sha, int64_t size, struct err *e);
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
@@ -148,22 +163,24 @@ struct store_job {
     int attempt; /* best or latest; 0 before the first */
     int step;    /* enum step_kind, or -1 before the first */
     int steps_done, steps_total;
-    int64_t version; /* seq of the last event: the ETag */
+    int64_t version;                                         /* seq of the last event: the ETag */
     int64_t created_us, updated_us, started_us, finished_us; /* 0: not yet */
     json_t *labels, *result, *usage;                         /* or NULL; owned */
     char request_sha[STORE_SHA_SIZE];
 };
 void store_job_fini(struct store_job *j);
 
-int store_job_get(struct store_reader *r, const char *id, struct store_job *out, struct err *e); /* FERR_JOB_NOT_FOUND */
+int store_job_get(struct store_reader *r, const char *id, struct store_job *out,
+                  struct err *e); /* FERR_JOB_NOT_FOUND */
 
 struct store_job_filter {
-    int state;               /* enum job_state or -1 */
-    const char *before_id;   /* cursor: jobs older than this id; or NULL */
-    int limit;               /* 1..1000 */
+    int state;             /* enum job_state or -1 */
+    const char *before_id; /* cursor: jobs older than this id; or NULL */
+    int limit;             /* 1..1000 */
 };
 /* Newest first. `*out` is an array of *n jobs; free each, then the array. */
-int store_job_list(struct store_reader *r, const struct store_job_filter *f, struct store_job **out, size_t *n, struct err *e);
+int store_job_list(struct store_reader *r, const struct store_job_filter *f, struct store_job **out,
+                   size_t *n, struct err *e);
 
 struct store_event {
     int64_t seq; /* 1, 2, … within the job */
@@ -172,22 +189,24 @@ struct store_event {
     char *data; /* JSON text, owned */
 };
 /* Events with seq > after, in order, at most limit. FERR_JOB_NOT_FOUND where the job is not there. */
-int store_event_list(struct store_reader *r, const char *job_id, int64_t after, int limit, struct store_event **out,
-                     size_t *n, struct err *e);
+int store_event_list(struct store_reader *r, const char *job_id, int64_t after, int limit,
+                     struct store_event **out, size_t *n, struct err *e);
 void store_events_free(struct store_event *events, size_t n);
 
 /* New reference: array of attempts without "files" and "weights"; or one whole attempt. */
 int store_attempt_list(struct store_reader *r, const char *job_id, json_t **out, struct err *e);
-int store_attempt_get(struct store_reader *r, const char *job_id, int n, json_t **out, struct err *e); /* FERR_NOT_FOUND */
+int store_attempt_get(struct store_reader *r, const char *job_id, int n, json_t **out,
+                      struct err *e); /* FERR_NOT_FOUND */
 
 struct store_artifact {
     char name[64], media_type[64], sha[STORE_SHA_SIZE];
     int64_t size;
 };
-int store_artifact_get(struct store_reader *r, const char *job_id, const char *name, struct store_artifact *out,
-                       struct err *e); /* FERR_NOT_FOUND */
+int store_artifact_get(struct store_reader *r, const char *job_id, const char *name,
+                       struct store_artifact *out, struct err *e); /* FERR_NOT_FOUND */
 
-/* 1 and the step, 0 where it is not stored. */
+/* 1 and the step, 0 where it is not stored. Its blobs stay for a grace period from now, whoever is deleted
+ * meanwhile. */
 int store_step_get(struct store_reader *r, const char *key, struct store_step *out, struct err *e);
 
 /* Counts by state, for /metrics and the first page; `counts` has JOB_STATE_COUNT places. */

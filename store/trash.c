@@ -1,14 +1,16 @@
 /*
  * trash.c: removing steps and blobs that nothing names any more.
  *
- * Writer thread only, a bounded piece a turn. What may have lost its last user (a deleted job's blobs and steps, a
- * replaced artifact's blob) is put into the table `trash` in the same transaction, so a crash forgets nothing. A
- * turn looks at what is due and keeps what is used again; what is still young comes again when it no longer is.
+ * Writer thread only, a bounded piece a turn. What may have lost its last user (a deleted job's blobs and
+ * steps, a replaced artifact's blob) is put into the table `trash` in the same transaction, so a crash
+ * forgets nothing. A turn looks at what is due and keeps what is used again; what is still young comes again
+ * when it no longer is.
  *
- * Why this races with nobody: rows are written on this thread only, and refused where their blob is absent, so no
- * row can begin to name a blob between the check and its removal. A put or a step that was just looked up is young,
- * and blob_remove() decides that under the lock that putting takes. Files go only after the commit that forgot
- * them; a crash in between leaves a file that nothing names, and at every start the blob folders are swept for such.
+ * Why this races with nobody: rows are written on this thread only, and refused where their blob is absent,
+ * so no row can begin to name a blob between the check and its removal. A put or a step that was just looked
+ * up is young, and blob_remove() decides that under the lock that putting takes. Files go only after the
+ * commit that forgot them; a crash in between leaves a file that nothing names, and at every start the blob
+ * folders are swept for such.
  */
 #include "store/internal.h"
 #include "store/sha256.h"
@@ -22,16 +24,16 @@
 #include <unistd.h>
 
 #define TURN_MAX 64
+#define SWEEP_MAX 16 /* folders a turn */
 #define RETRY_US 60000000
 
 static const char SQL_ADD[] = "INSERT INTO trash (kind, name, due_us) VALUES (?, ?, 0)"
                               " ON CONFLICT DO UPDATE SET due_us = 0";
-static const char SQL_ADD_JOB[] =
-    "INSERT OR IGNORE INTO trash (kind, name, due_us)"
-    " SELECT 'blob', request_sha, 0 FROM jobs WHERE id = ?1"
-    " UNION SELECT 'blob', sha, 0 FROM attempts WHERE job_id = ?1"
-    " UNION SELECT 'blob', sha, 0 FROM artifacts WHERE job_id = ?1"
-    " UNION SELECT 'step', key, 0 FROM job_steps WHERE job_id = ?1";
+static const char SQL_ADD_JOB[] = "INSERT OR IGNORE INTO trash (kind, name, due_us)"
+                                  " SELECT 'blob', request_sha, 0 FROM jobs WHERE id = ?1"
+                                  " UNION SELECT 'blob', sha, 0 FROM attempts WHERE job_id = ?1"
+                                  " UNION SELECT 'blob', sha, 0 FROM artifacts WHERE job_id = ?1"
+                                  " UNION SELECT 'step', key, 0 FROM job_steps WHERE job_id = ?1";
 static const char SQL_DUE[] = "SELECT name FROM trash WHERE kind = ? AND due_us <= ? ORDER BY due_us LIMIT ?";
 static const char SQL_NEXT_DUE[] = "SELECT min(due_us) FROM trash";
 static const char SQL_DEFER[] = "UPDATE trash SET due_us = ? WHERE kind = ? AND name = ?";
@@ -53,7 +55,8 @@ struct names {
     char name[TURN_MAX][STORE_SHA_SIZE];
 };
 
-/* ---- in line for removal -------------------------------------------------------------------------------- */
+/* ---- in line for removal --------------------------------------------------------------------------------
+ */
 
 static int run_named(struct store *s, const char *sql, const char *kind, const char *name, struct err *e)
 {
@@ -163,7 +166,8 @@ static int clear_blob(struct store *s, const char *sha, struct names *gone, stru
     return run_named(s, SQL_DROP, "blob", sha, e);
 }
 
-/* Steps in one turn and their blobs in a later one, since a blob may go only when its step's deletion is durable. */
+/* Steps in one turn and their blobs in a later one, since a blob may go only when its step's deletion is
+ * durable. */
 static int clear_due(struct store *s, struct names *gone, struct err *e)
 {
     struct names names;
@@ -208,6 +212,14 @@ static int sweep_folder(struct store *s, int number, struct err *e)
     return rc;
 }
 
+static int sweep(struct store *s, struct err *e)
+{
+    int rc = 0, first = s->writer.sweep_folder;
+    for (int i = first; i < first + SWEEP_MAX && i < BLOB_FOLDERS && rc == 0; i++)
+        rc = sweep_folder(s, i, e);
+    return rc;
+}
+
 /* ---- a turn -------------------------------------------------------------------------------------------- */
 
 static int turn(struct store *s, struct names *gone, struct err *e)
@@ -215,7 +227,7 @@ static int turn(struct store *s, struct names *gone, struct err *e)
     struct writer *w = &s->writer;
     int rc = db_exec(&s->db, "BEGIN IMMEDIATE", e);
     if (rc == 0)
-        rc = w->sweep_folder < BLOB_FOLDERS ? sweep_folder(s, w->sweep_folder, e) : clear_due(s, gone, e);
+        rc = w->sweep_folder < BLOB_FOLDERS ? sweep(s, e) : clear_due(s, gone, e);
     if (rc == 0)
         rc = db_exec(&s->db, "COMMIT", e);
     if (rc < 0 && db_in_transaction(&s->db))
@@ -242,7 +254,7 @@ void trash_turn(struct store *s)
     struct err e = {0};
     int rc = turn(s, &gone, &e);
     if (s->writer.sweep_folder < BLOB_FOLDERS)
-        s->writer.sweep_folder++;
+        s->writer.sweep_folder += SWEEP_MAX;
     if (rc < 0) {
         log_warn("store", "clearing up failed", "error", e.text);
         s->writer.trash_due_us = clock_wall_us() + RETRY_US;

@@ -1,11 +1,11 @@
 /*
  * writer.c: the writer thread, its queue and group commit.
  *
- * Any thread posts commands; the writer takes all that wait, runs each in a savepoint of one transaction, commits
- * (one fsync for the group), and only then calls the done callbacks in order and tells the listener of each event.
- * A refused command is rolled back alone. Where the whole transaction fails (disk full, I/O), each command of the
- * group is tried once more by itself, so that only the culprit learns of it.
- * Fatal: a connection that stays in a transaction after ROLLBACK.
+ * Any thread posts commands; the writer takes all that wait, runs each in a savepoint of one transaction,
+ * commits (one fsync for the group), and only then calls the done callbacks in order and tells the listener
+ * of each event. A refused command is rolled back alone. Where the whole transaction fails (disk full, I/O),
+ * each command of the group is tried once more by itself, so that only the culprit learns of it. Fatal: a
+ * connection that stays in a transaction after ROLLBACK.
  */
 #include "store/internal.h"
 

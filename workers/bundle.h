@@ -18,9 +18,10 @@ struct bundle_entry {
     int fd; /* >= 0: the whole file behind it, whatever its offset; else -1 */
 };
 
-/* Packs the entries in the order of their paths, in any order given, below the folder `top`, with fixed owner, mode and
- * time. `*fd_out` is a sealed memfd at offset 0 that the caller closes. A path that is absolute, leaves the folder, is empty,
- * occurs twice or is both a file and a folder is FERR_INVALID_FIELD: some of them come out of a sandbox. */
+/* Packs the entries in the order of their paths, in any order given, below the folder `top`, with fixed
+ * owner, mode and time. `*fd_out` is a sealed memfd at offset 0 that the caller closes. A path that is
+ * absolute, leaves the folder, is empty, occurs twice or is both a file and a folder is FERR_INVALID_FIELD:
+ * some of them come out of a sandbox. */
 int bundle_pack(const char *top, const struct bundle_entry *entries, size_t n, int *fd_out, struct err *e);
 
 #endif

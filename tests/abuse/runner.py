@@ -26,6 +26,7 @@ def make_package(folder: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "workers" / "python" / "ferry", folder / "ferry", ignore=ignore)
     shutil.copy(Path(__file__).parent / "steps.py", folder / "ferry" / "steps.py")
+    folder.chmod(0o755)  # steps are not root
     return folder
 
 
@@ -58,7 +59,7 @@ class SandboxRunner:
 
     def wait(self, number: int, seconds: float = 120) -> dict[str, Any]:
         """The reply to `number`."""
-        return self.replies.pop(number).get(timeout=seconds)
+        return self.replies[number].get(timeout=seconds)
 
     def run(self, code: str, env: str = "torch", **order: Any) -> dict[str, Any]:
         """Run `code` in an `exec` step."""

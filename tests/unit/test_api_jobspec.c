@@ -1,5 +1,6 @@
 /*
- * test_api_jobspec.c: what POST /v1/jobs accepts, what it refuses and where it points, and the canonical request.
+ * test_api_jobspec.c: what POST /v1/jobs accepts, what it refuses and where it points, and the canonical
+ * request.
  */
 #include "api/jobspec.h"
 #include "api/jobspec_checks.h"
@@ -8,9 +9,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 static const struct jobspec_limits LIMITS = {.files = 4, .json_depth = 16};
@@ -20,18 +22,19 @@ static const struct jobspec_limits LIMITS = {.files = 4, .json_depth = 16};
 static void canonical(void **state)
 {
     (void)state;
-    static const char BODY[] = "{" SOURCE ",\"inputs\":[{\"shape\":[2,3]},{\"value\":null,\"name\":\"mask\"}],"
-                               "\"init\":{\"args\":[1]}}";
+    static const char BODY[] =
+        "{" SOURCE ",\"inputs\":[{\"shape\":[2,3]},{\"value\":null,\"name\":\"mask\"}],"
+        "\"init\":{\"args\":[1]}}";
     json_t *spec = NULL;
     struct err e = {0};
     assert_int_equal(jobspec_from_json(BODY, sizeof BODY - 1, &LIMITS, &spec, &e), 0);
     char *text = jobspec_dump(spec);
-    assert_string_equal(text,
-                        "{\"budget\":null,\"engine\":\"auto\",\"entry\":null,\"init\":{\"args\":[1],\"kwargs\":{}},"
-                        "\"init_expr\":null,\"inputs\":[{\"dtype\":\"float32\",\"shape\":[2,3]},"
-                        "{\"name\":\"mask\",\"value\":null}],\"inputs_expr\":null,\"kind\":\"migrate\",\"labels\":{},"
-                        "\"name\":null,\"priority\":0,"
-                        "\"source\":{\"files\":[{\"content\":\"a\",\"path\":\"m.py\"}]},\"style\":\"faithful\"}");
+    assert_string_equal(
+        text, "{\"budget\":null,\"engine\":\"auto\",\"entry\":null,\"init\":{\"args\":[1],\"kwargs\":{}},"
+              "\"init_expr\":null,\"inputs\":[{\"dtype\":\"float32\",\"shape\":[2,3]},"
+              "{\"name\":\"mask\",\"value\":null}],\"inputs_expr\":null,\"kind\":\"migrate\",\"labels\":{},"
+              "\"name\":null,\"priority\":0,"
+              "\"source\":{\"files\":[{\"content\":\"a\",\"path\":\"m.py\"}]},\"style\":\"faithful\"}");
     free(text);
     json_decref(spec);
 }
@@ -89,8 +92,10 @@ static const struct refusal REFUSALS[] = {
     {FILES(FILE_AT("a//b.py")), FERR_INVALID_FIELD, "/source/files/0/path"},
     {FILES(FILE_AT("a/./b.py")), FERR_INVALID_FIELD, "/source/files/0/path"},
     {FILES(FILE_AT("readme.txt")), FERR_INVALID_FIELD, "/source/files"},
-    {FILES(FILE_AT("a.py") "," FILE_AT("b.py") "," FILE_AT("a.py")), FERR_INVALID_FIELD, "/source/files/2/path"},
-    {FILES(FILE_AT("a/b.py") "," FILE_AT("a.py") "," FILE_AT("a")), FERR_INVALID_FIELD, "/source/files/0/path"},
+    {FILES(FILE_AT("a.py") "," FILE_AT("b.py") "," FILE_AT("a.py")), FERR_INVALID_FIELD,
+     "/source/files/2/path"},
+    {FILES(FILE_AT("a/b.py") "," FILE_AT("a.py") "," FILE_AT("a")), FERR_INVALID_FIELD,
+     "/source/files/0/path"},
     {FILES(FILE_AT("1.py") "," FILE_AT("2.py") "," FILE_AT("3.py") "," FILE_AT("4.py") "," FILE_AT("5.py")),
      FERR_INVALID_FIELD, "/source/files"},
     {WITH("\"surprise\":1"), FERR_UNKNOWN_FIELD, "/surprise"},

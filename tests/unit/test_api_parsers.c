@@ -9,17 +9,27 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 static void hosts(void **state)
 {
     (void)state;
-    static const char *const GOOD[] = {"localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:65535", "[::1]", "[::1]:8642"};
-    static const char *const BAD[] = {"",           "localhost.evil.example", "localhost:",  "localhost:80x", "127.0.0.10",
-                                      "127.0.0.1@", "example.com",            "[::1]:12345678", "::1",        "localhost/"};
+    static const char *const GOOD[] = {"localhost",       "LOCALHOST:80", "127.0.0.1",
+                                       "127.0.0.1:65535", "[::1]",        "[::1]:8642"};
+    static const char *const BAD[] = {"",
+                                      "localhost.evil.example",
+                                      "localhost:",
+                                      "localhost:80x",
+                                      "127.0.0.10",
+                                      "127.0.0.1@",
+                                      "example.com",
+                                      "[::1]:12345678",
+                                      "::1",
+                                      "localhost/"};
     assert_true(guard_host_allowed(NULL));
     for (size_t i = 0; i < COUNT(GOOD); i++)
         assert_true(guard_host_allowed(GOOD[i]));
@@ -55,7 +65,8 @@ static void integers(void **state)
 {
     (void)state;
     int64_t n = -7;
-    static const char *const BAD[] = {"", "-1", "+1", " 1", "1 ", "0x1", "1.0", "11", "9999999999999999999999", "abc"};
+    static const char *const BAD[] = {
+        "", "-1", "+1", " 1", "1 ", "0x1", "1.0", "11", "9999999999999999999999", "abc"};
     for (size_t i = 0; i < COUNT(BAD); i++)
         assert_false(params_int(BAD[i], 0, 10, &n));
     assert_int_equal(n, -7);
@@ -151,10 +162,11 @@ static void defaults_are_filled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hosts),       cmocka_unit_test(origins), cmocka_unit_test(loopback),
-        cmocka_unit_test(integers),    cmocka_unit_test(etags),   cmocka_unit_test(media_types),
-        cmocka_unit_test(accepts),     cmocka_unit_test(pointers), cmocka_unit_test(words),
-        cmocka_unit_test(defaults_are_filled),
+        cmocka_unit_test(hosts),    cmocka_unit_test(origins),
+        cmocka_unit_test(loopback), cmocka_unit_test(integers),
+        cmocka_unit_test(etags),    cmocka_unit_test(media_types),
+        cmocka_unit_test(accepts),  cmocka_unit_test(pointers),
+        cmocka_unit_test(words),    cmocka_unit_test(defaults_are_filled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

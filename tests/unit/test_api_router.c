@@ -7,9 +7,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 struct found {
     const struct route *route;
@@ -44,9 +45,10 @@ static void captures(void **state)
 static void unknown_paths(void **state)
 {
     (void)state;
-    static const char *const PATHS[] = {"",          "/v1",        "/v1/",           "/v1/jobs/",  "//v1/jobs",
-                                        "/v1/jobsx", "/v1/jobs//", "/v1/jobs/a/b/c", "v1/jobs",    "/v1/jobs/a/events/",
-                                        "/V1/jobs",  "*",          "/v1/jobs//diff", "/dashboard/"};
+    static const char *const PATHS[] = {
+        "",          "/v1",        "/v1/",           "/v1/jobs/",  "//v1/jobs",
+        "/v1/jobsx", "/v1/jobs//", "/v1/jobs/a/b/c", "v1/jobs",    "/v1/jobs/a/events/",
+        "/V1/jobs",  "*",          "/v1/jobs//diff", "/dashboard/"};
     for (size_t i = 0; i < sizeof PATHS / sizeof PATHS[0]; i++) {
         struct found f = find("GET", PATHS[i]);
         assert_null(f.route);
@@ -107,9 +109,9 @@ static void printed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(captures),   cmocka_unit_test(unknown_paths),
+        cmocka_unit_test(captures),      cmocka_unit_test(unknown_paths),
         cmocka_unit_test(wrong_methods), cmocka_unit_test(long_segments_are_cut),
-        cmocka_unit_test(parameters), cmocka_unit_test(printed),
+        cmocka_unit_test(parameters),    cmocka_unit_test(printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

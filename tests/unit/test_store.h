@@ -31,20 +31,20 @@ struct fixture {
     struct store_reader *r;
 };
 
-#define assert_ok(call)                                                                                      \
-    do {                                                                                                     \
-        struct err e = {0};                                                                                  \
-        int rc_ = (call);                                                                                    \
-        if (rc_ != 0)                                                                                        \
-            print_error("%s:%d: %s: %s\n", __FILE__, __LINE__, ferr_code(rc_), e.text);                      \
-        assert_int_equal(rc_, 0);                                                                            \
+#define assert_ok(call)                                                                 \
+    do {                                                                                \
+        struct err e = {0};                                                             \
+        int rc_ = (call);                                                               \
+        if (rc_ != 0)                                                                   \
+            print_error("%s:%d: %s: %s\n", __FILE__, __LINE__, ferr_code(rc_), e.text); \
+        assert_int_equal(rc_, 0);                                                       \
     } while (0)
-#define assert_fails(want, call)                                                                             \
-    do {                                                                                                     \
-        struct err e = {0};                                                                                  \
-        assert_int_equal((call), (want));                                                                    \
-        assert_int_equal(e.code, (want));                                                                    \
-        assert_true(e.text[0] != '\0');                                                                      \
+#define assert_fails(want, call)          \
+    do {                                  \
+        struct err e = {0};               \
+        assert_int_equal((call), (want)); \
+        assert_int_equal(e.code, (want)); \
+        assert_true(e.text[0] != '\0');   \
     } while (0)
 
 /* ---- the fixture --------------------------------------------------------------------------------------- */
@@ -114,7 +114,10 @@ struct outcome {
     int calls, rc;
     struct err err;
 };
-#define OUTCOME_INIT {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER}
+#define OUTCOME_INIT                                                        \
+    {                                                                       \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER \
+    }
 
 static UNUSED void outcome_done(void *arg, int rc, const struct err *e)
 {
@@ -136,7 +139,8 @@ static UNUSED int outcome_wait(struct outcome *o)
     return o->rc;
 }
 
-/* ---- the writer's own connection ------------------------------------------------------------------------ */
+/* ---- the writer's own connection ------------------------------------------------------------------------
+ */
 
 struct on_writer {
     struct command base;
@@ -151,7 +155,8 @@ static UNUSED int on_writer_run(struct store *s, struct command *base, struct er
 }
 
 /* Runs `fn` as a command, since only the writer thread may touch s->db. */
-static UNUSED int on_writer(struct store *s, int (*fn)(struct store *, void *, struct err *), void *arg, struct err *e)
+static UNUSED int on_writer(struct store *s, int (*fn)(struct store *, void *, struct err *), void *arg,
+                            struct err *e)
 {
     struct on_writer c = {.base = {.run = on_writer_run}, .fn = fn, .arg = arg};
     return writer_call(s, &c.base, e);
@@ -207,8 +212,8 @@ static UNUSED void claim(struct store *s, struct store_lease *lease)
 }
 
 /* Appends one event; `data` is a new reference or NULL. */
-static UNUSED int append(struct store *s, const struct store_lease *lease, const char *id, enum event_type type,
-                         json_t *data, struct err *e)
+static UNUSED int append(struct store *s, const struct store_lease *lease, const char *id,
+                         enum event_type type, json_t *data, struct err *e)
 {
     struct store_event_new ev = {.type = type, .data = data};
     int rc = store_append_wait(s, lease, id, &ev, 1, e);
@@ -223,7 +228,8 @@ static UNUSED void job_succeed(struct store *s, char id[JOB_ID_SIZE])
     job_create(s, 1000, id);
     claim(s, &lease);
     assert_string_equal(lease.job_id, id);
-    assert_ok(append(s, &lease, id, EVENT_JOB_SUCCEEDED, json_pack("{s:{s:s}}", "result", "verdict", "equal"), &e));
+    assert_ok(
+        append(s, &lease, id, EVENT_JOB_SUCCEEDED, json_pack("{s:{s:s}}", "result", "verdict", "equal"), &e));
 }
 
 static UNUSED enum job_state job_state_of(struct store_reader *r, const char *id)

@@ -7,6 +7,8 @@
 
 #include <sys/mman.h>
 
+#define SHORT_US 300000
+
 /* FIPS 180-4's examples. */
 #define SHA_ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define SHA_EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -23,7 +25,7 @@ static int setup_grace(void **state, int64_t grace_us)
 
 static int setup_short(void **state)
 {
-    return setup_grace(state, 300000);
+    return setup_grace(state, SHORT_US);
 }
 
 static int setup_none(void **state)
@@ -152,8 +154,25 @@ static void test_young_blobs_stay(void **state)
     assert_true(blob_there(f, sha));
 }
 
-static void put_artifact(struct fixture *f, const struct store_lease *lease, const char *name, const char *text,
-                         char sha[STORE_SHA_SIZE])
+static void test_putting_makes_young(void **state)
+{
+    struct fixture *f = *state;
+    char sha[STORE_SHA_SIZE], path[200], name[BLOB_PATH_SIZE];
+    static const struct timespec LONG_AGO[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    put_text(f->s, "old", sha);
+    blob_path(sha, name);
+    (void)snprintf(path, sizeof path, "%s/blobs/%s", f->dir, name);
+    assert_int_equal(utimensat(AT_FDCWD, path, LONG_AGO, 0), 0);
+    put_text(f->s, "old", sha);
+    blob_remove(f->s, sha);
+    assert_true(blob_there(f, sha));
+    assert_int_equal(utimensat(AT_FDCWD, path, LONG_AGO, 0), 0);
+    blob_remove(f->s, sha);
+    assert_false(blob_there(f, sha));
+}
+
+static void put_artifact(struct fixture *f, const struct store_lease *lease, const char *name,
+                         const char *text, char sha[STORE_SHA_SIZE])
 {
     put_text(f->s, text, sha);
     assert_ok(store_artifact_put(f->s, lease, name, "text/plain", sha, (int64_t)strlen(text), &e));
@@ -174,6 +193,7 @@ static void test_deleting_a_job_removes_its_blobs_only(void **state)
     assert_ok(append(f->s, &lease_a, a, EVENT_JOB_FAILED, NULL, &e));
     assert_ok(job_delete(f->s, a, &e));
     assert_true(blob_goes(f, own));
+    (void)usleep(2 * SHORT_US);
     assert_true(blob_there(f, shared));
     assert_ok(append(f->s, &lease_b, b, EVENT_JOB_FAILED, NULL, &e));
     assert_ok(job_delete(f->s, b, &e));
@@ -206,7 +226,8 @@ static void step_of_text(struct fixture *f, const char *text, struct store_step 
     assert_ok(store_step_put(f->s, step, &e));
 }
 
-static void finish_with_step(struct fixture *f, const struct store_lease *lease, const struct store_step *step)
+static void finish_with_step(struct fixture *f, const struct store_lease *lease,
+                             const struct store_step *step)
 {
     json_t *data = json_pack("{s:s, s:s}", "step", "capture", "key", step->key);
     assert_ok(append(f->s, lease, lease->job_id, EVENT_STEP_FINISHED, data, &e));
@@ -256,7 +277,8 @@ static void test_a_looked_up_step_outlives_its_job(void **state)
     (void)assert_rows_are_folds(f->r);
 }
 
-/* ---- putting against removing --------------------------------------------------------------------------- */
+/* ---- putting against removing ---------------------------------------------------------------------------
+ */
 
 #define RACE_ROUNDS 60
 #define RACE_THREADS 4
@@ -321,6 +343,7 @@ int main(void)
         TEST(test_damage_is_noticed),
         TEST_SHORT(test_leftovers_of_a_crash_go),
         TEST(test_young_blobs_stay),
+        TEST(test_putting_makes_young),
         TEST_SHORT(test_deleting_a_job_removes_its_blobs_only),
         TEST_SHORT(test_a_replaced_artifact_goes),
         TEST_SHORT(test_a_step_goes_with_its_last_job),

@@ -34,7 +34,8 @@ static void test_a_whole_life(void **state)
     assert_int_equal(fold(&row, EVENT_STEP_STARTED, started), 0);
     assert_int_equal(row.step, STEP_CAPTURE);
     assert_int_equal(row.steps_done, 2);
-    assert_int_equal(fold(&row, EVENT_STEP_FINISHED, json_pack("{s:s, s:f}", "step", "capture", "seconds", 0.5)), 0);
+    assert_int_equal(
+        fold(&row, EVENT_STEP_FINISHED, json_pack("{s:s, s:f}", "step", "capture", "seconds", 0.5)), 0);
     assert_int_equal(row.steps_done, 3);
     assert_int_equal(fold(&row, EVENT_ATTEMPT_CREATED, json_pack("{s:i}", "n", 4)), 0);
     assert_int_equal(row.attempt, 4);
@@ -67,7 +68,8 @@ static void test_steps_done_never_passes_total(void **state)
     fold_row_init(&row);
     assert_int_equal(fold(&row, EVENT_JOB_QUEUED, NULL), 0);
     assert_int_equal(fold(&row, EVENT_JOB_STARTED, NULL), 0);
-    assert_int_equal(fold(&row, EVENT_STEP_STARTED, json_pack("{s:s, s:i, s:i}", "step", "deliver", "done", 8, "total", 8)),
+    assert_int_equal(fold(&row, EVENT_STEP_STARTED,
+                          json_pack("{s:s, s:i, s:i}", "step", "deliver", "done", 8, "total", 8)),
                      0);
     assert_int_equal(fold(&row, EVENT_STEP_FINISHED, json_pack("{s:s}", "step", "deliver")), 0);
     assert_int_equal(row.steps_done, 8);
@@ -99,7 +101,8 @@ static void test_final_jobs_take_nothing(void **state)
         assert_int_equal(fold(&row, ENDS[i], NULL), 0);
         struct fold_row before = row;
         for (int type = 0; type < EVENT_COUNT; type++)
-            assert_int_equal(fold(&row, (enum event_type)type, valid_data((enum event_type)type)), FERR_CONFLICT);
+            assert_int_equal(fold(&row, (enum event_type)type, valid_data((enum event_type)type)),
+                             FERR_CONFLICT);
         assert_memory_equal(&before, &row, sizeof row);
     }
 }

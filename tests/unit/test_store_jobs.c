@@ -1,5 +1,6 @@
 /*
- * test_store_jobs.c: jobs in a real file: creating, claiming, appending, cancelling, recovering, deleting, listing.
+ * test_store_jobs.c: jobs in a real file: creating, claiming, appending, cancelling, recovering, deleting,
+ * listing.
  */
 #include "test_store.h"
 

@@ -10,7 +10,8 @@
 
 #include <sys/wait.h>
 
-/* ---- a history of three versions ------------------------------------------------------------------------ */
+/* ---- a history of three versions ------------------------------------------------------------------------
+ */
 
 static const char V1[] = "PRAGMA application_id = 77; PRAGMA user_version = 1;"
                          "CREATE TABLE boats (name TEXT NOT NULL PRIMARY KEY, seats INTEGER) STRICT;"
@@ -21,9 +22,10 @@ static const char V2_TO_3[] =
     "INSERT INTO new SELECT name, seats FROM boats;"
     "DROP TABLE boats;"
     "ALTER TABLE new RENAME TO boats;";
-static const char V3[] = "PRAGMA application_id = 77; PRAGMA user_version = 3;"
-                         "CREATE TABLE boats (name TEXT NOT NULL PRIMARY KEY, seats INTEGER NOT NULL CHECK (seats > 0)) STRICT;"
-                         "CREATE TABLE trips (boat TEXT NOT NULL REFERENCES boats (name), at INTEGER) STRICT;";
+static const char V3[] =
+    "PRAGMA application_id = 77; PRAGMA user_version = 3;"
+    "CREATE TABLE boats (name TEXT NOT NULL PRIMARY KEY, seats INTEGER NOT NULL CHECK (seats > 0)) STRICT;"
+    "CREATE TABLE trips (boat TEXT NOT NULL REFERENCES boats (name), at INTEGER) STRICT;";
 static const char *const STEPS[] = {V1_TO_2, V2_TO_3};
 static const struct migrations HISTORY = {.application_id = 77, .newest = 3, .schema = V3, .steps = STEPS};
 
@@ -57,7 +59,8 @@ static int64_t number(struct db *db, const char *sql)
 /* All of the schema as one text: names sorted, runs of spaces and quotes around names left out. */
 static char *schema_text(struct db *db)
 {
-    static const char SQL[] = "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1";
+    static const char SQL[] =
+        "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1";
     char *out = calloc(1, 65536);
     assert_non_null(out);
     size_t len = 0;
@@ -88,7 +91,8 @@ static void test_old_versions_become_the_newest(void **state)
     (void)state;
     struct file old, fresh;
     file_open(&old, V1);
-    assert_ok(db_exec(&old.db, "INSERT INTO boats VALUES ('ferry', 60); INSERT INTO trips VALUES ('ferry')", &e));
+    assert_ok(
+        db_exec(&old.db, "INSERT INTO boats VALUES ('ferry', 60); INSERT INTO trips VALUES ('ferry')", &e));
     file_open(&fresh, "");
     assert_ok(migrate(&old.db, old.path, &HISTORY, &e));
     assert_ok(migrate(&fresh.db, fresh.path, &HISTORY, &e));
@@ -123,7 +127,8 @@ static void test_a_failed_step_changes_nothing(void **state)
     (void)state;
     struct file old;
     file_open(&old, V1);
-    assert_ok(db_exec(&old.db, "INSERT INTO boats VALUES ('wreck', 0)", &e)); /* breaks the third version's CHECK */
+    assert_ok(
+        db_exec(&old.db, "INSERT INTO boats VALUES ('wreck', 0)", &e)); /* breaks the third version's CHECK */
     char *before = schema_text(&old.db);
     assert_fails(FERR_STORE, migrate(&old.db, old.path, &HISTORY, &e));
     char *after = schema_text(&old.db);
@@ -144,7 +149,8 @@ static void test_broken_references_stop_a_migration(void **state)
     const struct migrations m = {.application_id = 77, .newest = 2, .schema = V1, .steps = LOSSY};
     struct file old;
     file_open(&old, V1);
-    assert_ok(db_exec(&old.db, "INSERT INTO boats VALUES ('ferry', 60); INSERT INTO trips VALUES ('ferry')", &e));
+    assert_ok(
+        db_exec(&old.db, "INSERT INTO boats VALUES ('ferry', 60); INSERT INTO trips VALUES ('ferry')", &e));
     assert_fails(FERR_STORE, migrate(&old.db, old.path, &m, &e));
     assert_int_equal(number(&old.db, "SELECT count(*) FROM boats"), 1);
     file_close(&old);
@@ -177,13 +183,15 @@ static void test_ferryds_own_schema(void **state)
     assert_ok(migrate(&fresh.db, fresh.path, &MIGRATIONS, &e));
     assert_int_equal(number(&fresh.db, "PRAGMA application_id"), MIGRATIONS.application_id);
     assert_int_equal(number(&fresh.db, "PRAGMA user_version"), MIGRATIONS.newest);
-    assert_int_equal(number(&fresh.db, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND NOT strict"
-                                       " AND name NOT LIKE 'sqlite_%'"),
+    assert_int_equal(number(&fresh.db,
+                            "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND NOT strict"
+                            " AND name NOT LIKE 'sqlite_%'"),
                      0);
     file_close(&fresh);
 }
 
-/* ---- opening the store ---------------------------------------------------------------------------------- */
+/* ---- opening the store ----------------------------------------------------------------------------------
+ */
 
 static void test_pragmas(void **state)
 {

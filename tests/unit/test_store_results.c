@@ -13,8 +13,8 @@ static void start_job(struct fixture *f, char id[JOB_ID_SIZE], struct store_leas
 
 static json_t *attempt_new(int n, const char *code)
 {
-    return json_pack("{s:i, s:s, s:[{s:s, s:s}], s:{s:s}, s:i}", "n", n, "engine", "builtin", "files", "path", "model.py",
-                     "content", code, "weights", "format", "ferry.weights/1", "score", 3);
+    return json_pack("{s:i, s:s, s:[{s:s, s:s}], s:{s:s}, s:i}", "n", n, "engine", "builtin", "files", "path",
+                     "model.py", "content", code, "weights", "format", "ferry.weights/1", "score", 3);
 }
 
 static void test_attempts(void **state)
@@ -84,9 +84,11 @@ static void test_artifacts(void **state)
     assert_fails(FERR_NOT_FOUND, store_artifact_get(f->r, id, "report.json", &a, &e));
     assert_fails(FERR_JOB_NOT_FOUND, store_artifact_get(f->r, none, "report.json", &a, &e));
     store_sha256("absent", 6, sha);
-    assert_fails(FERR_NOT_FOUND, store_artifact_put(f->s, &lease, "report.json", "application/json", sha, 6, &e));
+    assert_fails(FERR_NOT_FOUND,
+                 store_artifact_put(f->s, &lease, "report.json", "application/json", sha, 6, &e));
     put_text(f->s, "{}", sha);
-    assert_fails(FERR_INTERNAL, store_artifact_put(f->s, &nobody, "report.json", "application/json", sha, 2, &e));
+    assert_fails(FERR_INTERNAL,
+                 store_artifact_put(f->s, &nobody, "report.json", "application/json", sha, 2, &e));
     assert_ok(store_artifact_put(f->s, &lease, "report.json", "application/json", sha, 2, &e));
     assert_ok(store_artifact_get(f->r, id, "report.json", &a, &e));
     assert_string_equal(a.name, "report.json");
@@ -167,9 +169,8 @@ static void test_steps_want_their_blobs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_attempts), TEST(test_attempts_want_job_and_lease),
-        TEST(test_artifacts), TEST(test_steps),
-        TEST(test_steps_want_their_blobs),
+        TEST(test_attempts), TEST(test_attempts_want_job_and_lease), TEST(test_artifacts),
+        TEST(test_steps),    TEST(test_steps_want_their_blobs),
     };
     return cmocka_run_group_tests_name("store_results", tests, NULL, NULL);
 }

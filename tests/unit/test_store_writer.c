@@ -3,7 +3,8 @@
  */
 #include "test_store.h"
 
-/* ---- holding the writer, so that a group forms behind it ------------------------------------------------ */
+/* ---- holding the writer, so that a group forms behind it ------------------------------------------------
+ */
 
 struct gate {
     struct command base;
@@ -11,7 +12,10 @@ struct gate {
     pthread_cond_t wake;
     bool entered, open;
 };
-#define GATE_INIT {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER}
+#define GATE_INIT                                                           \
+    {                                                                       \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER \
+    }
 
 static int gate_run(struct store *s, struct command *base, struct err *e)
 {
@@ -44,7 +48,8 @@ static void gate_open(struct gate *g)
     (void)pthread_mutex_unlock(&g->lock);
 }
 
-/* ---- jobs posted in bulk -------------------------------------------------------------------------------- */
+/* ---- jobs posted in bulk --------------------------------------------------------------------------------
+ */
 
 #define MANY 20
 
@@ -146,7 +151,8 @@ static void test_a_closing_store_takes_nothing(void **state)
     assert_fails(FERR_SHUTTING_DOWN, store_jobs_recover(f->s, &e));
 }
 
-/* ---- the listener --------------------------------------------------------------------------------------- */
+/* ---- the listener ---------------------------------------------------------------------------------------
+ */
 
 struct heard {
     struct store_reader *r; /* only used while the listener runs */
@@ -185,7 +191,8 @@ static void test_the_listener_hears_in_order_after_the_commit(void **state)
     assert_fails(FERR_CONFLICT, store_append_wait(f->s, &lease, id, bad, 2, &e)); /* heard by nobody */
     struct store_event_new end[] = {{EVENT_JOB_CANCELLING, NULL}, {EVENT_JOB_CANCELLED, NULL}};
     assert_ok(store_append_wait(f->s, &lease, id, end, 2, &e));
-    assert_fails(FERR_CONFLICT, append(f->s, NULL, id, EVENT_JOB_CANCELLING, NULL, &e)); /* the last group is over */
+    assert_fails(FERR_CONFLICT,
+                 append(f->s, NULL, id, EVENT_JOB_CANCELLING, NULL, &e)); /* the last group is over */
     store_set_listener(f->s, NULL, NULL);
     static const enum event_type WANT[] = {EVENT_JOB_QUEUED, EVENT_JOB_STARTED, EVENT_JOB_CANCELLING,
                                            EVENT_JOB_CANCELLED};
@@ -198,7 +205,8 @@ static void test_the_listener_hears_in_order_after_the_commit(void **state)
     store_reader_close(h.r);
 }
 
-/* ---- failing transactions ------------------------------------------------------------------------------- */
+/* ---- failing transactions -------------------------------------------------------------------------------
+ */
 
 static int refuse_commit(void *arg)
 {
@@ -269,7 +277,8 @@ static void test_a_full_disk_spoils_only_what_did_not_fit(void **state)
     assert_int_equal(assert_rows_are_folds(f->r), 3);
 }
 
-/* ---- many callers --------------------------------------------------------------------------------------- */
+/* ---- many callers ---------------------------------------------------------------------------------------
+ */
 
 #define CALLERS 16
 #define LIVES 20
@@ -289,7 +298,8 @@ static void *work(void *arg)
         if (rc == 1 && i % 3 != 2)
             rc = store_job_release(s, &lease, &e);
         else if (rc == 1)
-            rc = append(s, &lease, lease.job_id, EVENT_JOB_FAILED, json_pack("{s:{s:i}}", "result", "i", i), &e);
+            rc = append(s, &lease, lease.job_id, EVENT_JOB_FAILED, json_pack("{s:{s:i}}", "result", "i", i),
+                        &e);
         failures += rc < 0;
     }
     return (void *)failures;

@@ -1,5 +1,6 @@
 /*
- * test_vocab_schema.c: the CHECK lists of schema.sql are the tables of daemon/vocab.h, word for word and in order.
+ * test_vocab_schema.c: the CHECK lists of schema.sql are the tables of daemon/vocab.h, word for word and in
+ * order.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -28,26 +28,28 @@ static int open_tensors(struct run *r, const char *sha, struct st_file **out, st
     return rc;
 }
 
-/* The oracle is ours, so a malformed one is an internal error; the candidate's arrays are not. */
+/* What a sandbox wrote may be malformed: the fault of the source in the oracle, of the candidate in its arrays. */
+static int malformed(struct run *r, int rc, bool candidate, const char *what, const struct err *e)
+{
+    if (rc != FERR_INVALID_TENSORS && rc != FERR_INVALID_FIELD)
+        return rc;
+    json_t *error = run_error(REASON_RESULT_INVALID, "%s: %s", what, e->text);
+    rc = run_end(r, REASON_RESULT_INVALID, candidate, error);
+    json_decref(error);
+    return rc;
+}
+
 static int open_pair(struct run *r, const struct step_out *checked, struct st_file **expected, struct st_file **actual,
                      struct err *e)
 {
     *expected = *actual = NULL;
     int rc = open_tensors(r, step_out_sha(&r->captured, "expected"), expected, e);
-    if (rc == FERR_INVALID_TENSORS) {
-        json_t *error = run_error(REASON_RESULT_INVALID, "the oracle's tensors: %s", e->text);
-        rc = run_end(r, REASON_RESULT_INVALID, false, error);
-        json_decref(error);
-    }
+    if (rc == 0 && !*expected)
+        rc = err_set(e, FERR_INVALID_TENSORS, "capture wrote none");
     if (rc != 0)
-        return rc;
+        return malformed(r, rc, false, "the oracle", e);
     rc = open_tensors(r, step_out_sha(checked, "actual"), actual, e);
-    if (rc == FERR_INVALID_TENSORS) {
-        json_t *error = run_error(REASON_RESULT_INVALID, "the candidate's tensors: %s", e->text);
-        rc = run_end(r, REASON_RESULT_INVALID, true, error);
-        json_decref(error);
-    }
-    return rc;
+    return malformed(r, rc, true, "the candidate's tensors", e);
 }
 
 static struct verdict_input input_of(const struct run *r, const struct step_out *checked, const struct st_file *expected,
@@ -76,7 +78,7 @@ static int locate(struct run *r, struct err *e)
         rc = open_pair(r, &located, &expected, &actual, e);
     if (rc == RUN_GO_ON && actual) {
         struct verdict_input input = input_of(r, &located, expected, actual);
-        rc = verdict_locate(&input, &place, e);
+        rc = malformed(r, verdict_locate(&input, &place, e), true, "the candidate's submodules", e);
     }
     if (rc == RUN_GO_ON && place)
         (void)json_object_update(difference, place);
@@ -123,7 +125,7 @@ int run_judge(struct run *r, struct err *e)
     int rc = open_pair(r, &r->checked, &expected, &actual, e);
     if (rc == RUN_GO_ON) {
         struct verdict_input input = input_of(r, &r->checked, expected, actual);
-        rc = verdict_judge(&input, &r->judged, e);
+        rc = malformed(r, verdict_judge(&input, &r->judged, e), false, "the oracle", e);
     }
     st_close(expected);
     st_close(actual);

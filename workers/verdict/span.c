@@ -77,3 +77,21 @@
 
 DEFINE_SPAN(float, int32_t, INT32_MAX)
 DEFINE_SPAN(double, int64_t, INT64_MAX)
+
+void span_widen(const void *floats, size_t n, double *out)
+{
+    typedef float half_lanes __attribute__((vector_size(8)));
+    const unsigned char *p = floats;
+    size_t whole = n - n % double_width;
+    for (size_t i = 0; i < whole; i += double_width) {
+        half_lanes narrow;
+        memcpy(&narrow, p + i * sizeof(float), sizeof narrow);
+        double_lanes wide = __builtin_convertvector(narrow, double_lanes);
+        memcpy(out + i, &wide, sizeof wide);
+    }
+    for (size_t i = whole; i < n; i++) {
+        float x;
+        memcpy(&x, p + i * sizeof x, sizeof x);
+        out[i] = (double)x;
+    }
+}

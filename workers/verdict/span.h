@@ -20,4 +20,7 @@ struct span {
 void span_float(const void *reference, const void *x, size_t n, struct span *out);
 void span_double(const void *reference, const void *x, size_t n, struct span *out);
 
+/* Converts n floats. */
+void span_widen(const void *floats, size_t n, double *out);
+
 #endif

@@ -6,6 +6,8 @@
  */
 #include "workers/verdict/st_internal.h"
 
+#include "workers/verdict/span.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -118,7 +120,8 @@ void st_load_double(const struct st_tensor *t, uint64_t first, size_t n, double 
     case ST_BF16:
         LOAD_EACH(uint16_t, bfloat_to_double(x));
     case ST_F32:
-        LOAD_EACH(float, (double)x);
+        span_widen(p, n, out);
+        break;
     case ST_F64:
         memcpy(out, p, n * sizeof *out);
         break;

@@ -198,7 +198,7 @@ static bool leaves_agree(const json_t *want, const json_t *got, const json_t *tr
 /* The item of `spec` that belongs to item i of `like`: by index, or by key. */
 static const json_t *counterpart(const json_t *spec, const json_t *like, size_t i)
 {
-    if (!is_branch(spec) || tree_is(spec, "map") != tree_is(like, "map"))
+    if (!is_branch(spec) || !same_kind(like, spec))
         return NULL;
     if (tree_is(like, "seq"))
         return json_array_get(items_of(spec), i);
@@ -213,7 +213,8 @@ static bool equal(const json_t *want, const json_t *got, const json_t *truth, co
 {
     if (is_leaf(want))
         return leaves_agree(want, got, truth, c, path) || mismatch(want, got, path, diff);
-    if (!is_branch(want) || !is_branch(got) || depth >= DEPTH_MAX || arity(want) != arity(got))
+    if (!is_branch(want) || !is_branch(got) || !same_kind(want, got) || depth >= DEPTH_MAX ||
+        arity(want) != arity(got))
         return mismatch(want, got, path, diff);
     size_t len = path->len;
     for (size_t i = 0; i < arity(want); i++) {

@@ -16,18 +16,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- safetensors ---------------------------------------------------------------------------------------- */
+/* ---- safetensors ----------------------------------------------------------------------------------------
+ */
 
-#define ST_DTYPE_TABLE(X)                                                                          \
-    X(BOOL, "BOOL", "bool", 1)                                                                     \
-    X(U8, "U8", "uint8", 1)                                                                        \
-    X(I8, "I8", "int8", 1)                                                                         \
-    X(I16, "I16", "int16", 2)                                                                      \
-    X(I32, "I32", "int32", 4)                                                                      \
-    X(I64, "I64", "int64", 8)                                                                      \
-    X(F16, "F16", "float16", 2)                                                                    \
-    X(BF16, "BF16", "bfloat16", 2)                                                                 \
-    X(F32, "F32", "float32", 4)                                                                    \
+#define ST_DTYPE_TABLE(X)          \
+    X(BOOL, "BOOL", "bool", 1)     \
+    X(U8, "U8", "uint8", 1)        \
+    X(I8, "I8", "int8", 1)         \
+    X(I16, "I16", "int16", 2)      \
+    X(I32, "I32", "int32", 4)      \
+    X(I64, "I64", "int64", 8)      \
+    X(F16, "F16", "float16", 2)    \
+    X(BF16, "BF16", "bfloat16", 2) \
+    X(F32, "F32", "float32", 4)    \
     X(F64, "F64", "float64", 8)
 
 #define X(name, ...) ST_##name,
@@ -44,8 +45,8 @@ struct st_tensor {
     enum st_dtype dtype;
     size_t ndim;
     uint64_t shape[ST_NDIM_MAX];
-    uint64_t count;     /* elements */
-    const void *data;   /* little endian, maybe unaligned; lives as long as the file */
+    uint64_t count;   /* elements */
+    const void *data; /* little endian, maybe unaligned; lives as long as the file */
     size_t bytes;
 };
 
@@ -55,18 +56,21 @@ struct st_limits {
 
 struct st_file;
 
-/* Maps the descriptor (which may be closed afterwards) and checks everything before a tensor can be had: header size and
- * JSON, names once, known dtypes, ranks, products without overflow, offsets inside the file, without gap or overlap,
- * sizes that equal shape times dtype. FERR_INVALID_TENSORS names the tensor. The descriptor must be sealed or private. */
+/* Maps the descriptor (which may be closed afterwards) and checks everything before a tensor can be had:
+ * header size and JSON, names once, known dtypes, ranks, products without overflow, offsets inside the file,
+ * without gap or overlap, sizes that equal shape times dtype. FERR_INVALID_TENSORS names the tensor. The
+ * descriptor must be sealed or private. */
 int st_open(int fd, const struct st_limits *limits, struct st_file **out, struct err *e);
 /* The same over the caller's memory, borrowed. */
-int st_open_memory(const void *data, size_t len, const struct st_limits *limits, struct st_file **out, struct err *e);
+int st_open_memory(const void *data, size_t len, const struct st_limits *limits, struct st_file **out,
+                   struct err *e);
 void st_close(struct st_file *f);
 size_t st_count(const struct st_file *f);
-const struct st_tensor *st_at(const struct st_file *f, size_t i); /* in order of offset */
-const struct st_tensor *st_find(const struct st_file *f, const char *name); /* hashed; NULL if absent */
+const struct st_tensor *st_at(const struct st_file *f, size_t i);           /* in order of offset */
+const struct st_tensor *st_find(const struct st_file *f, const char *name); /* NULL if absent */
 
-/* ---- comparison ------------------------------------------------------------------------------------------ */
+/* ---- comparison ------------------------------------------------------------------------------------------
+ */
 
 struct verdict_tolerances {
     double f64_relative; /* of the expected tensor's range; 1e-9 */
@@ -78,37 +82,52 @@ extern const struct verdict_tolerances VERDICT_TOLERANCES_DEFAULT;
 
 struct verdict_diff {
     bool equal;
-    double max_error;  /* absolute over the expected range (dimensionless); INFINITY where NaN or infinities disagree */
-    double tolerance;  /* in the same unit */
-    uint64_t index;    /* flat index of the worst element, row-major */
+    double max_error; /* absolute over the expected range (dimensionless); INFINITY where NaN or infinities
+                         disagree */
+    double tolerance; /* in the same unit */
+    uint64_t index;   /* flat index of the worst element, row-major */
     double expected, actual; /* values there */
 };
 
 /* Compares element by element: NaN equals NaN, infinities equal themselves, integers and booleans exactly.
- * `truth` (float64, same shape) turns on the float32 rule; NULL means the float64 rule. Shapes and dtype classes must have been checked. */
-void verdict_compare(const struct st_tensor *expected, const struct st_tensor *actual, const struct st_tensor *truth,
-                     const struct verdict_tolerances *tol, struct verdict_diff *out);
+ * `truth` (float64, same shape) turns on the float32 rule; NULL means the float64 rule. Shapes and dtype
+ * classes must have been checked. */
+void verdict_compare(const struct st_tensor *expected, const struct st_tensor *actual,
+                     const struct st_tensor *truth, const struct verdict_tolerances *tol,
+                     struct verdict_diff *out);
 
-/* ---- the ladder ------------------------------------------------------------------------------------------ */
+/* ---- the ladder ------------------------------------------------------------------------------------------
+ */
 
 struct verdict_input {
-    const json_t *plan;          /* ferry.plan/1 of capture, trusted in form (made by our code over untrusted source): still validated */
+    const json_t *plan; /* ferry.plan/1 of capture, trusted in form (made by our code over untrusted source):
+                           still validated */
     const struct st_file *expected;
-    const json_t *check;         /* result of check, untrusted */
+    const json_t *check;          /* result of check, untrusted */
     const struct st_file *actual; /* untrusted; NULL where the step gave none */
     const struct verdict_tolerances *tol;
 };
 
 /* Judges one candidate. `*out` is a new object
- *   {"verdict", "reason" or null, "score", "stages": [all stages in order: {"name", "status", "max_error", "tolerance", "cases": n, "tensors": n,
- *     "worst": {"case","tensor","max_error","tolerance","index","expected","actual","shape"} or absent, "error": the candidate's error or absent}],
- *    "first_difference": {"stage", "path", "tensor", "max_error", "tolerance", "index", "expected", "actual", "shape", "bug": null} or null}
- * `path` is null until verdict_locate() finds it. The verdict is VERDICT_EQUAL only where every implemented stage passed or is not
- * applicable; an oracle in which nothing reacts is told by capture ("vacuous": true in the plan). Errors only for a malformed plan or oracle. */
+ *   {"verdict", "reason" or null, "score",
+ *    "stages": [all stages in order: {"name", "status", "max_error", "tolerance", "cases": n, "tensors": n,
+ * "skipped": n, "worst": {"case", "tensor", FIGURES} or absent, "error": the candidate's error or absent}],
+ *    "first_difference": {"stage", "path", "case", "tensor", FIGURES, "bug": null},
+ *      or {"stage", "path": null, "tensor": null, "error"} where an error stopped the stage, or null}
+ * FIGURES are "max_error", "tolerance", "index" (flat, row-major), "expected", "actual", "shape", "why" and
+ * "text". `why` is values, missing, extra, shape, dtype or tree; only `values` has figures, the others have
+ * null there and say in `text` what is wrong. A max_error that is not finite is null; expected and actual may
+ * be "nan", "inf", "-inf". A stage's max_error and tolerance are those of its worst tensor, the one that uses
+ * most of its tolerance. `skipped` counts the integer buffers that the weight map leaves out. `path` is null
+ * until verdict_locate() finds it. The verdict is VERDICT_EQUAL only where every implemented stage passed or
+ * is not applicable; an oracle in which nothing reacts is told by capture
+ * ("vacuous": true in the plan) and turns `equal` into `vacuous`. Errors only for a malformed plan or oracle.
+ */
 int verdict_judge(const struct verdict_input *in, json_t **out, struct err *e);
 
-/* After a check with "locate": the first submodule call in execution order whose output differs, as
- * {"path", "call", "tensor", "index", "expected", "actual", "max_error", "tolerance", "shape"}; `*out` is NULL where none differs or none can be matched. */
+/* After a check with "locate": the first submodule call in execution order whose output differs, as {"path",
+ * "call", "tensor", FIGURES};
+ * `*out` is NULL where none differs or none can be matched. */
 int verdict_locate(const struct verdict_input *in, json_t **out, struct err *e);
 
 #endif

@@ -51,6 +51,12 @@ def test_whatever_an_import_raises(check: Any, raised: str) -> None:
     assert (error["code"], error["line"]) == ("candidate_error", 2)
 
 
+def test_exception_that_can_not_be_shown(check: Any) -> None:
+    text = "class E(Exception):\n    def __str__(self):\n        raise E()\nraise E()\n"
+    error = check("cnn", text=text).error("import")
+    assert error["message"] == "E: an exception that can't be shown"
+
+
 def test_constructor_raises(check: Any) -> None:
     found = check(
         "cnn", replace=("        self.norm = BatchNorm(8)", "        self.norm = BatchNorm()")

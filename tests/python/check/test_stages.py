@@ -34,6 +34,16 @@ def test_dtypes_are_those_of_the_stage(check: Any) -> None:
     assert found.result["shapes"]["x0"]["out/logits"] == {"dtype": "float32", "shape": [2, 7, 11]}
 
 
+def test_constructor_that_needs_values(check: Any) -> None:
+    """`float()` of an array in a constructor works, as it does for users."""
+    old = "nnx.Dropout(0.25"
+    new = "nnx.Dropout(float(jnp.linspace(0.0, 0.25, 2)[1])"
+    found = check("cnn", replace=(old, new))
+    assert found.worst_of("forward_f64", "out/") < F64
+    assert found.worst_of("train_state") < F64
+    assert found.worst_of("jit") < F32
+
+
 def test_function(check: Any) -> None:
     """A function has no build and no weights; its inputs have gradients, its draws are replayed."""
     found = check("loss")

@@ -511,3 +511,51 @@ def test_compiled_functions_run_as_they_are():
         inputs=[{"shape": [2, 3]}],
     )
     assert torch.equal(oracle.expected["c0/out/0"], oracle.given["x0/0"].double() * 2)
+
+
+def test_halves_and_lazy_layers_have_a_float64_truth():
+    oracle = capture_source(
+        """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.low = nn.Linear(3, 4).bfloat16()
+            self.lazy = nn.LazyLinear(2)
+
+        def forward(self, x):
+            return self.lazy(self.low(x.to(torch.bfloat16)).float())
+    """,
+        inputs=[{"shape": [2, 3]}],
+    )
+    assert oracle.tensor("low.weight")["dtype"] == "bfloat16"
+    w = {name: value.double() for name, value in weights_of(oracle, 0).items()}
+    hidden = F.linear(oracle.given["x0/0"].double(), w["low.weight"], w["low.bias"])
+    wanted = F.linear(hidden, w["lazy.weight"], w["lazy.bias"])
+    torch.testing.assert_close(oracle.expected["c0/out/0"], wanted, rtol=1e-13, atol=1e-13)
+
+
+def test_one_module_under_two_names_is_tied():
+    oracle = capture_source(
+        """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(3, 3)
+            self.second = self.first
+
+        def forward(self, x):
+            return self.second(self.first(x))
+    """,
+        inputs=[{"shape": [2, 3]}],
+    )
+    assert oracle.tensor("first.weight")["storage"] == oracle.tensor("second.weight")["storage"]
+    assert oracle.plan["submodules"] == ["first#0", "first#1", ".#0"]
+
+
+def test_the_steps_leave_torch_as_it_was():
+    before = (torch.float32, torch.compile, torch.from_numpy, torch.get_default_dtype())
+    refusal(
+        "class Net(nn.Module):\n    def forward(self, x):\n        1 / 0\n", inputs=[{"shape": [1]}]
+    )
+    assert before == (torch.float32, torch.compile, torch.from_numpy, torch.get_default_dtype())
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -79,7 +79,7 @@ def confine(plan: Plan, limits: Limits, keep: Iterable[int]) -> list[str]:
     """Confine this process for good; only the descriptors of `keep` stay open."""
     done: list[str] = []
 
-    def part(name: str, action: Callable[[], None]) -> None:
+    def part(name: str, action: Callable[[], object]) -> None:
         try:
             action()
         except OSError as error:
@@ -95,7 +95,7 @@ def confine(plan: Plan, limits: Limits, keep: Iterable[int]) -> list[str]:
         part("capabilities", kernel.drop_capabilities)
     part("rlimits", lambda: set_rlimits(plan, limits))
     part("descriptors", lambda: close_others(keep))
-    part("no_new_privs", _no_new_privs)
+    part("no_new_privs", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     landlock_abi = landlock_version()
     if landlock_abi:
         part("landlock", lambda: restrict_files(landlock_abi, own_tmp=not plan.weak))
@@ -149,6 +149,8 @@ def set_rlimits(plan: Plan, limits: Limits) -> None:
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_SIGPENDING: 256,
     }
+    if plan.weak:
+        del values[resource.RLIMIT_NPROC]  # would count all that this user runs on the machine
     for what, value in values.items():
         hard = resource.getrlimit(what)[1]
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -162,11 +164,6 @@ def close_others(keep: Iterable[int]) -> None:
         if low < fd:  # closerange(0, 0) would close all there are
             os.closerange(low, fd)
         low = fd + 1
-
-
-def _no_new_privs() -> None:
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
 def landlock_version() -> int:
@@ -207,8 +204,7 @@ def restrict_files(abi: int, *, own_tmp: bool) -> None:
     fd = kernel.landlock(
         kernel.SYS_LANDLOCK_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), 0
     )
-    package = os.path.dirname(os.path.dirname(__file__))
-    for path in (*_SYSTEM, *_PROC, sys.prefix, sys.base_prefix, package):
+    for path in {*_SYSTEM, *_PROC, sys.prefix, sys.base_prefix, *sys.path}:
         _allow(fd, path, _READ_FILE | _READ_DIR)
     _allow(fd, "/dev/null", _READ_FILE | _WRITE_FILE)
     if own_tmp:

@@ -1,7 +1,8 @@
 """Run the torch-side steps on files from a shell, in memory and without a sandbox.
 
 ``python -m ferry.devrun capture model.py --entry Net --out DIR`` leaves request.json,
-inspected.json, capture.json, plan.json, facts.json and the two tensor files in DIR.
+inspected.json, capture.json, plan.json, facts.json and the two tensor files in DIR; `draft`
+goes one step further and adds draft.json, weights.json and the candidate under jax/.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from ferry.oracle import capture, inspect_step
 from ferry.step import MemoryContext, StepError
+from ferry.steps import load
 
 Json = dict[str, Any]
 RECIPE = {"draws": 2, "inputs": 2, "seed": 0, "train_steps": 2}
@@ -49,10 +51,28 @@ def save(out: Path, request: Json, inspected: Json, captured: Json, context: Mem
         (out / f"{name}.safetensors").write_bytes(data)
 
 
+def run_draft(request: Json, captured: Json) -> Json:
+    """The built-in engine's draft."""
+    parts = {name: captured[name] for name in ("plan", "facts", "tensors")}
+    drafting = {"files": request["files"], **parts, "style": "faithful", "engine": "builtin"}
+    return load("draft")(MemoryContext(drafting))
+
+
+def save_draft(out: Path, draft: Json) -> None:
+    """Write the candidate, its map and the whole result."""
+    (out / "draft.json").write_text(json.dumps(draft, indent=1), encoding="utf-8")
+    if "weights" in draft:
+        (out / "weights.json").write_text(json.dumps(draft["weights"], indent=1), encoding="utf-8")
+    for file in draft["files"]:
+        path = out / "jax" / file["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file["content"], encoding="utf-8")
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; 1 where the source cannot be captured."""
     parser = argparse.ArgumentParser(prog="ferry.devrun", description=__doc__)
-    parser.add_argument("command", choices=["inspect", "capture"])
+    parser.add_argument("command", choices=["inspect", "capture", "draft"])
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--entry")
     parser.add_argument("--inputs", type=json.loads, help="input specs as JSON")
@@ -74,7 +94,10 @@ def main(argv: list[str] | None = None) -> int:
         if options.command == "inspect":
             print(json.dumps(inspect_step.run(MemoryContext(request)), indent=1))
             return 0
-        save(options.out, request, *run_capture(request))
+        inspected, captured, context = run_capture(request)
+        save(options.out, request, inspected, captured, context)
+        if options.command == "draft":
+            save_draft(options.out, run_draft(request, captured))
     except StepError as error:
         print(json.dumps(error.to_json(), indent=1), file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ferry import kernel, watch
 from ferry.confine import ConfineError, Limits, Plan
@@ -50,7 +50,6 @@ class Running(Child):
     sock: socket.socket
     limits: Limits
     files: list[int]
-    usage: watch.Usage = field(default_factory=watch.Usage)
     limit: str | None = None
 
 
@@ -214,12 +213,10 @@ class Zygote:
         usages = watch.measure(self.running)
         for pid, usage in usages.items():
             step = self.running[pid]
-            usage.memory_bytes += watch.file_bytes(step.files)
-            step.usage = usage
-            limit = usage.exceeded(step.limits)
-            if limit and step.limit is None:
-                step.limit = limit
-                self._kill(step)
+            if step.limit is None:
+                step.limit = usage.exceeded(step.limits, step.files)
+                if step.limit:
+                    self._kill(step)
 
     def _ended(self, step: Running) -> None:
         if step.report >= 0:

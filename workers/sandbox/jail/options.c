@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { OPT_ENV = 1, OPT_PYTHON, OPT_PACKAGE, OPT_CGROUP, OPT_WEAK };
@@ -102,9 +103,21 @@ static void find_venv(const struct jail_options *o, struct jail_layout *l)
     resolve(lib, l->venv_lib);
 }
 
+/* What is bound into the jail keeps its owner and mode, and steps belong to nobody. */
+static void check_open_dir(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        jail_die("%s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode) || (st.st_mode & 0005) != 0005)
+        jail_die("%s must be a folder that everybody may read", path);
+}
+
 void jail_layout_find(const struct jail_options *o, struct jail_layout *l)
 {
     find_base(o, l);
     find_venv(o, l);
+    check_open_dir(l->venv_lib);
+    check_open_dir(o->package);
     resolve("/proc/self/exe", l->self);
 }

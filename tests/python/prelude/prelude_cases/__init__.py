@@ -44,7 +44,8 @@ def make_input(spec: Spec, rng: np.random.Generator) -> np.ndarray:
     """Numbers after `spec`.
 
     A shape gives normal numbers, {"int": (low, high, shape)} integers, {"bool": shape} and
-    {"positive": shape} what they say, {"unit": shape} numbers in (0, 1), {"signs": shape} -1 and 1; an array stays.
+    {"positive": shape} what they say, {"unit": shape} numbers in (0, 1), {"signs": shape}
+    1 or -1; an array stays.
     """
     if isinstance(spec, tuple):
         return rng.normal(size=spec)

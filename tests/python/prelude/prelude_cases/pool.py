@@ -89,6 +89,8 @@ CALLS = [
     ("F.unfold(x, 3, padding=1)", (2, 3, 4, 5)),
     ("F.fold(x, (4, 5), 3, padding=1)", (2, 27, 20)),
 ]
+NEAR = (5, 7, 13, 22, 31)
+SIZES_NEAR = (3, 14, 25, 39, 49, 55, 61, 66)
 MODES = {
     "nearest": (None,),
     "nearest-exact": (None,),
@@ -123,6 +125,14 @@ CASES = [
     *[Case(call, {"x": shape}) for call, shape in CALLS],
     *resizes(),
     Case("F.interpolate(x, 1)", {"x": (2, 3, 4)}),
+    *[
+        Case(
+            f"[F.interpolate(x[..., :n], m, mode={mode!r}) for n in {NEAR} for m in {SIZES_NEAR}]",
+            {"x": (1, 1, 31)},
+            grad=False,
+        )
+        for mode in ("nearest", "nearest-exact")
+    ],
     Case("F.max_pool1d(x, 3, 1)", {"x": TIES}),
     Case("F.max_pool1d(x, 3, 1, dilation=2)", {"x": TIES}),
     Case("F.adaptive_max_pool1d(x, 4)", {"x": TIES}),

@@ -20,12 +20,11 @@ import numpy as np
 from ferry.check.candidate import Candidate
 from ferry.check.construct import constructor
 from ferry.check.errors import WeightMapError, describe
-from ferry.check.model import Construct, abstract, traced_arrays_are_data
+from ferry.check.model import Blueprint, blueprint, traced_arrays_are_data
 from ferry.check.oracle import Oracle
 from ferry.check.program import Outcome, Programs
 from ferry.check.replay import RandomHooks
 from ferry.check.tensors import Array, read_safetensors, write_safetensors
-from ferry.check.weight_ops import Shape
 from ferry.check.weights import WeightMap
 from ferry.step import Context, Json
 
@@ -61,9 +60,7 @@ class Check:
         self._candidate = Candidate(request["files"], _entry(request, plan))
         self._hooks = RandomHooks()
         self._stack = ExitStack()
-        self._construct: Construct | None = None
-        self._targets: dict[str, Shape] = {}
-        self._aliases: dict[str, str] = {}
+        self._blueprint: Blueprint | None = None
         self._map: WeightMap | None = None
         self._programs: Programs | None = None
         self.arrays: dict[str, Array] = {}
@@ -162,14 +159,16 @@ class Check:
             self._programs = Programs(None, self._candidate.target, self._hooks)
 
     def _build(self) -> None:
-        self._construct = constructor(self._candidate, self._plan["init"])
-        self._targets, self._aliases = abstract(self._construct)
-        self._programs = Programs(self._construct, self._candidate.target, self._hooks)
+        self._blueprint = blueprint(constructor(self._candidate, self._plan["init"]))
+        construct = self._blueprint.construct
+        self._programs = Programs(construct, self._candidate.target, self._hooks)
 
     def _fit_weights(self) -> None:
         if self._weights is None:
             raise WeightMapError("missing", "the candidate has no weight map")
-        self._map = WeightMap(self._weights, self._tensors, self._targets, self._aliases)
+        assert self._blueprint is not None
+        shapes, aliases = self._blueprint.shapes, self._blueprint.aliases
+        self._map = WeightMap(self._weights, self._tensors, shapes, aliases)
         self._oracle.use_map(self._map)
 
     def _infer_shapes(self) -> None:

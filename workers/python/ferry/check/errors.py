@@ -46,7 +46,7 @@ def describe(error: BaseException, files: Container[str]) -> Json:
     if isinstance(error, StepError):
         found = error.to_json()
     else:
-        message = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {_text(error)}"
         found = StepError("candidate_error", message, why=_why(error)).to_json()
     if where is not None and found["line"] is None:
         found.update(file=where.filename, line=where.lineno, text=where.line)
@@ -54,6 +54,14 @@ def describe(error: BaseException, files: Container[str]) -> Json:
         found["traceback"] = "".join(traceback.format_list(frames))
     found["message"] = found["message"][:MESSAGE_LIMIT]
     return found
+
+
+def _text(error: BaseException) -> str:
+    """What the exception says; a candidate's own class may fail to say anything."""
+    try:
+        return str(error)
+    except Exception:
+        return "an exception that can't be shown"
 
 
 def _why(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, get_args
 from unittest import mock
 
@@ -55,8 +56,24 @@ def aliases(model: Any) -> dict[str, str]:
     return found
 
 
-def abstract(construct: Construct) -> tuple[dict[str, Shape], dict[str, str]]:
-    """Build without computing: the shape of each variable, and the aliases."""
+@dataclass(frozen=True)
+class Blueprint:
+    """A module that can be built: how, and what variables it has."""
+
+    construct: Construct
+    shapes: dict[str, Shape]
+    aliases: dict[str, str]
+
+
+def blueprint(construct: Construct) -> Blueprint:
+    """Build once without computing; a constructor that needs values of arrays gets them."""
+    try:
+        return _traced(construct)
+    except jax.errors.JAXTypeError:  # what jax raises where a value is needed
+        return _traced(_computing(construct))
+
+
+def _traced(construct: Construct) -> Blueprint:
     other_names: dict[str, str] = {}
 
     def build() -> dict[str, Any]:
@@ -66,7 +83,19 @@ def abstract(construct: Construct) -> tuple[dict[str, Shape], dict[str, str]]:
 
     with precision("float32"):
         shapes = jax.eval_shape(build)
-    return {name: tuple(value.shape) for name, value in shapes.items()}, other_names
+    found = {name: tuple(value.shape) for name, value in shapes.items()}
+    return Blueprint(construct, found, other_names)
+
+
+def _computing(construct: Construct) -> Construct:
+    """`construct` outside of the trace, which compiles each operation; its result within it."""
+
+    def build() -> Any:
+        with jax.ensure_compile_time_eval():
+            model = construct()
+        return nnx.merge(*nnx.split(model), copy=True)
+
+    return build
 
 
 def filled(construct: Construct, values: Mapping[str, Any], mode: str) -> Any:

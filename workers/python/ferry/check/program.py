@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from ferry.check.compiling import compile_quickly
 from ferry.check.locate import Recorder
 from ferry.check.model import Construct, filled, variables
 from ferry.check.precision import is_floating, precision
@@ -145,7 +146,7 @@ class Programs:
         with precision(call.dtype):
             traced = self._trace(kind, body, call, numbers)
             if traced.compiled is None:
-                traced.compiled = traced.stage.lower().compile()
+                traced.compiled = compile_quickly(traced.stage.lower())
             arrays = traced.compiled(*_arguments(numbers))
             return Outcome(_to_host(arrays), traced.seen.outputs, traced.seen.drawn)
 
@@ -243,7 +244,7 @@ class Programs:
             seen.extend([graph, nnx.to_flat_state(mapped)])
             return other
 
-        other = jax.jit(rest)()
+        other = compile_quickly(jax.jit(rest).lower())()
         graph, mapped = seen
         real = [(path, v.replace(jax.device_put(weights[dotted(path)]))) for path, v in mapped]
         return nnx.merge(graph, nnx.from_flat_state(real), other)

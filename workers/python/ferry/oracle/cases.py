@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ferry.oracle.draws import Draw, Draws, python_draws
 from ferry.oracle.hooks import Calls, submodule_calls
@@ -65,15 +65,11 @@ def materialize(program: Program, model: Model, arguments: Arguments) -> None:
     """Let lazy layers find their shapes, which takes a forward."""
     if not isinstance(model, nn.Module):
         return
-    if any(isinstance(tensor, UninitializedTensorMixin) for tensor in _all_tensors(model)):
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(isinstance(t, UninitializedParameter | UninitializedBuffer) for t in tensors):
         seed_all(program.seed)
         with source_runs(program.paths), torch.no_grad():
             call(model, arguments.copied())
-
-
-def _all_tensors(model: nn.Module) -> Iterator[Tensor]:
-    yield from model.parameters()
-    yield from model.buffers()
 
 
 @dataclass

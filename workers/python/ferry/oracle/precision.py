@@ -48,7 +48,7 @@ def _widened(tensor: Tensor) -> Tensor:
 
 
 class _Widen(TorchFunctionMode):
-    """Replaces narrower types in every call into torch, also where the source kept the dtype by name."""
+    """Replaces narrower types in every call into torch, also those kept under another name."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         func = WIDER_METHODS.get(func, func)

@@ -22,7 +22,9 @@ has torch's name and arguments. `train()` and `eval()` switch `deterministic` an
     attention   scaled_dot_product_attention, MultiheadAttention
     transformer TransformerEncoder, TransformerDecoder and their layers
     recurrent   RNN, LSTM, GRU and their cells
-    loss        losses as functions and as modules
+    loss        losses as functions
+    loss_layer  losses, CosineSimilarity and PairwiseDistance as modules
+    pointwise   absolute, clamp, lerp, addmm and their kin
     resize      interpolate, Upsample, PixelShuffle, PixelUnshuffle
     reduce      reductions, norms, distances, sorting
     index       gather, scatter and other indexing

@@ -77,8 +77,8 @@ def channel_shape(array: jax.Array, ndim: int) -> jax.Array:
 def clone_module(module: Any) -> Any:
     """A copy with variables of its own and, where it draws, random streams of its own."""
     copy = nnx.clone(module)
-    for _, part in nnx.iter_modules(copy):
-        streams = getattr(part, "rngs", None)
-        if isinstance(streams, nnx.Rngs):
-            setattr(part, "rngs", streams.fork())
+    parts: list[Any] = [part for _, part in nnx.iter_modules(copy)]
+    for part in parts:
+        if isinstance(getattr(part, "rngs", None), nnx.Rngs):
+            part.rngs = part.rngs.fork()
     return copy

@@ -40,8 +40,8 @@ def convolve(
         return batch[0]
     steps = ntuple(dilation, rank)
     output = lax.conv_general_dilated(
-        input,
-        weight,
+        jnp.asarray(input),
+        jnp.asarray(weight),
         window_strides=ntuple(stride, rank),
         padding=conv_pads(weight.shape[2:], steps, padding),
         rhs_dilation=steps,
@@ -116,7 +116,7 @@ def convolve_transpose(
     )
     full = [(d * (k - 1) - p, extra) for k, d, p, extra in sizes]
     output = lax.conv_general_dilated(
-        input,
+        jnp.asarray(input),
         transposed_kernel(weight, groups),
         window_strides=(1,) * rank,
         padding=[(low, low + extra) for low, extra in full],

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ferry.prelude.base import channel_shape
-from ferry.prelude.pointwise import clamp_min
+from ferry.prelude.pointwise import absolute, clamp_min
 from ferry.prelude.reduce import pairwise_distance
 
 
@@ -53,14 +53,14 @@ def l1_loss(
     reduction: str = "mean",
 ) -> jax.Array:
     """Absolute error."""
-    return reduce_loss(jnp.abs(input - target), reduction_of(size_average, reduce, reduction))
+    return reduce_loss(absolute(input - target), reduction_of(size_average, reduce, reduction))
 
 
 def huber_loss(
     input: jax.Array, target: jax.Array, reduction: str = "mean", delta: float = 1.0
 ) -> jax.Array:
     """Half the squared error within `delta`, linear beyond."""
-    error = jnp.abs(input - target)
+    error = absolute(input - target)
     loss = jnp.where(error < delta, 0.5 * error * error, delta * (error - 0.5 * delta))
     return reduce_loss(loss, reduction)
 
@@ -197,7 +197,7 @@ def binary_entropy_jvp(
     """torch's derivatives: `(x - t) / max(x (1 - x), 1e-12)`, and the difference of the logs."""
     (input, target), (input_tangent, target_tangent) = primals, tangents
     slope = (input - target) / jnp.maximum((1 - input) * input, 1e-12)
-    odds = jnp.maximum(jnp.log1p(-input), -100) - jnp.maximum(jnp.log(input), -100)
+    odds = jnp.log1p(-input) - jnp.log(input)
     return binary_entropy(input, target), slope * input_tangent + odds * target_tangent
 
 

@@ -121,7 +121,7 @@ def rms_norm(
 ) -> jax.Array:
     """Divide by the root mean square of the last axes; eps defaults to the dtype's epsilon."""
     axes = range(-len(normalized_shape), 0)
-    floor = float(jnp.finfo(input.dtype).eps) if eps is None else eps
+    floor = jnp.spacing(jnp.ones((), input.dtype)) if eps is None else eps
     output = input * lax.rsqrt(jnp.mean(input * input, axes, keepdims=True) + floor)
     return output if weight is None else output * weight
 

@@ -2,16 +2,24 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+
+
+def absolute(input: jax.Array) -> jax.Array:
+    """|x| with gradient 0 at 0."""
+    if jnp.iscomplexobj(input):
+        return jnp.abs(input)
+    return input * lax.stop_gradient(jnp.sign(input))
 
 
 def clamp_min(input: jax.Array, min: float | jax.Array) -> jax.Array:
     """At least `min`; the gradient at the bound is 1."""
-    return jnp.where(input < min, min, input)
+    return jnp.where(jnp.less(input, min), min, input)
 
 
 def clamp_max(input: jax.Array, max: float | jax.Array) -> jax.Array:
     """At most `max`; the gradient at the bound is 1."""
-    return jnp.where(input > max, max, input)
+    return jnp.where(jnp.greater(input, max), max, input)
 
 
 def clamp(

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from ferry.prelude.base import ValuesIndices
-from ferry.prelude.pointwise import clamp_min
+from ferry.prelude.pointwise import absolute, clamp_min
 
 Dims = int | Sequence[int] | None
 
@@ -188,7 +188,7 @@ def root_of(total: jax.Array, p: float = 2.0) -> jax.Array:
 
 def vector_norm(x: jax.Array, ord: float = 2, dim: Dims = None, keepdim: bool = False) -> jax.Array:
     """p-norm over `dim`; its gradient is 0 where the norm is 0 and at zero elements."""
-    axes, size = axes_of(dim), jnp.abs(x)
+    axes, size = axes_of(dim), absolute(x)
     if ord == 0:
         return jnp.sum(x != 0, axis=axes, keepdims=keepdim).astype(size.dtype)
     if ord == 1:

@@ -28,17 +28,27 @@ def weighted_taps(input: jax.Array, axis: int, index: np.ndarray, weights: np.nd
     return jnp.moveaxis(total, -1, axis)
 
 
+def nearest_index(
+    size: int, count: int, scale: float | None, exact: bool, dtype: jnp.dtype
+) -> np.ndarray:
+    """floor(i * step), or floor((i + 1/2) * step) if `exact`, rounded as torch rounds.
+
+    Step and positions have the input's precision (at least single), and are floored as single
+    precision numbers; both decide next to whole positions.
+    """
+    real = np.float64 if dtype == jnp.float64 else np.float32
+    step = np.float64(real(size / count if scale is None else 1.0 / scale))
+    half = 0.5 if exact else 0.0
+    position = ((np.arange(count) + half) * step - half).astype(real)
+    nearest = np.floor((np.maximum(position, 0) + half).astype(np.float32))
+    return np.minimum(nearest.astype(int), size - 1)
+
+
 def resize_nearest(
     input: jax.Array, axis: int, count: int, scale: float | None, exact: bool
 ) -> jax.Array:
-    """Nearest element: floor(i * step), or floor((i + 1/2) * step) if `exact`.
-
-    The step is a number of single precision, as in torch, which decides near whole positions.
-    """
-    size = input.shape[axis]
-    step = np.float32(size / count if scale is None else 1.0 / scale)
-    places = np.arange(count, dtype=np.float32) + np.float32(0.5 if exact else 0)
-    index = np.minimum(np.floor(places * step).astype(int), size - 1)
+    """The element at or below each position, or (`exact`) the one around its centre."""
+    index = nearest_index(input.shape[axis], count, scale, exact, input.dtype)
     return jnp.take(input, index, axis=axis)
 
 

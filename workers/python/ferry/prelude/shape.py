@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import lax
 
 from ferry.prelude.base import Module, ntuple
 
@@ -45,7 +46,7 @@ def expand(input: jax.Array, *sizes: int | Sequence[int]) -> jax.Array:
 def narrow(input: jax.Array, dim: int, start: int, length: int) -> jax.Array:
     """`length` elements of the axis `dim` from `start`."""
     first = start % input.shape[dim] if start < 0 else start
-    return jax.lax.slice_in_dim(input, first, first + length, axis=dim)
+    return lax.slice_in_dim(jnp.asarray(input), first, first + length, axis=dim)
 
 
 def split(

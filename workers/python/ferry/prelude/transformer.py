@@ -70,7 +70,8 @@ class TransformerEncoderLayer(Module):
             src = src + self._attend(self.norm1(src), *masks)
             return src + self._feed_forward(self.norm2(src))
         src = self.norm1(src + self._attend(src, *masks))
-        return self.norm2(src + self._feed_forward(src))
+        encoded: jax.Array = self.norm2(src + self._feed_forward(src))
+        return encoded
 
     def _attend(
         self,
@@ -146,7 +147,8 @@ class TransformerDecoderLayer(Module):
             return tgt + self._feed_forward(self.norm3(tgt))
         tgt = self.norm1(tgt + self._attend(tgt, *own))
         tgt = self.norm2(tgt + self._attend_memory(tgt, memory, *cross))
-        return self.norm3(tgt + self._feed_forward(tgt))
+        decoded: jax.Array = self.norm3(tgt + self._feed_forward(tgt))
+        return decoded
 
     def _attend(
         self,
@@ -344,7 +346,7 @@ class Transformer(Module):
     ) -> jax.Array:
         """Encode `src`, then decode `tgt` with it."""
         memory = self.encoder(src, src_mask, src_key_padding_mask, src_is_causal)
-        return self.decoder(
+        decoded: jax.Array = self.decoder(
             tgt,
             memory,
             tgt_mask,
@@ -354,6 +356,7 @@ class Transformer(Module):
             tgt_is_causal,
             memory_is_causal,
         )
+        return decoded
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int) -> jax.Array:

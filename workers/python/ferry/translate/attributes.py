@@ -31,7 +31,11 @@ def attribute(tr: FileTranslator, node: ast.Attribute) -> str | None:
     if tr.is_tensor(node.value):
         return tensor_attribute(tr, node)
     if is_variable(tr, node) and tr.is_tensor(node):
-        return f"{tr.use('array_of')}({tr.keep(node)})" if "none" in tr.kinds(node) else f"{tr.keep(node)}[...]"
+        return (
+            f"{tr.use('array_of')}({tr.keep(node)})"
+            if "none" in tr.kinds(node)
+            else f"{tr.keep(node)}[...]"
+        )
     return None
 
 
@@ -103,8 +107,16 @@ def subscript(tr: FileTranslator, node: ast.Subscript) -> str | None:
     for part in parts:
         fact = tr.facts.of(part) or {}
         if tr.is_tensor(part) and fact.get("dtype") == "bool":
-            raise Refused(node, "data_dependent_shape", "a boolean mask picks a number of elements that depends on values")
-    lists = {p: f"jnp.array({tr.keep(p)})" for p in parts if isinstance(p, ast.List) or tr.kinds(p) == {"list"}}
+            raise Refused(
+                node,
+                "data_dependent_shape",
+                "a boolean mask picks a number of elements that depends on values",
+            )
+    lists = {
+        p: f"jnp.array({tr.keep(p)})"
+        for p in parts
+        if isinstance(p, ast.List) or tr.kinds(p) == {"list"}
+    }
     if isinstance(node.slice, ast.Tuple) and lists:
         inner = ", ".join(lists.get(p) or tr.render(p) for p in parts)
         return f"{tr.operand(node.value)}[{inner}]"

@@ -8,17 +8,39 @@ from collections.abc import Collection
 
 from ferry.translate import inplace
 from ferry.translate.names import FUNCTIONAL
-from ferry.translate.ops import Bound, BindError, Op, Parameter, bind, expand, fields, is_atom
+from ferry.translate.ops import BindError, Bound, Op, Parameter, bind, expand, fields, is_atom
 from ferry.translate.project import CONTAINERS
 from ferry.translate.table import CLASSES, DTYPES, OPERATIONS
 from ferry.translate.table.index import DATA_DEPENDENT
 from ferry.translate.translator import FileTranslator, Refused
 
 # arguments of torch that say where and how to store, not what to compute
-PLACEMENT = frozenset("device dtype layout memory_format pin_memory requires_grad non_blocking generator out".split())
+PLACEMENT = frozenset(
+    [
+        "device",
+        "dtype",
+        "layout",
+        "memory_format",
+        "pin_memory",
+        "requires_grad",
+        "non_blocking",
+        "generator",
+        "out",
+    ]
+)
 _HARMLESS = PLACEMENT - {"dtype", "generator", "out"}
 _PRELUDE_CALL = re.compile(r"(?<![\w.])([a-z_]\w*)(?=\()")
-_SAFE_PARENTS = (ast.Assign, ast.Return, ast.Call, ast.keyword, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.Tuple, ast.List)
+_SAFE_PARENTS = (
+    ast.Assign,
+    ast.Return,
+    ast.Call,
+    ast.keyword,
+    ast.AnnAssign,
+    ast.AugAssign,
+    ast.Expr,
+    ast.Tuple,
+    ast.List,
+)
 
 
 def call(tr: FileTranslator, node: ast.Call) -> str | None:
@@ -34,6 +56,8 @@ def call(tr: FileTranslator, node: ast.Call) -> str | None:
         return rewrite(tr, node, "nnx.clone")
     if isinstance(node.func, ast.Name) and node.func.id in ("int", "float", "bool"):
         _check_conversion(tr, node)
+    if isinstance(node.func, ast.Name) and node.func.id == "hasattr" and len(node.args) == 2:
+        return _has_attribute(tr, node)
     return source_call(tr, node)
 
 
@@ -45,6 +69,18 @@ def source_call(tr: FileTranslator, node: ast.Call) -> str | None:
     if any(k.arg == "rngs" for k in node.keywords):
         return None
     return rewrite(tr, node, tr.render(node.func), add=f"rngs={tr.rngs(node)}")
+
+
+def _has_attribute(tr: FileTranslator, node: ast.Call) -> str | None:
+    """``hasattr(torch, "x")`` asks for a version of torch; the answer is the run's."""
+    if tr.names.torch(node.args[0]) is None:
+        return None
+    values = (tr.facts.of(node) or {}).get("values") or []
+    if len(values) != 1:
+        raise Refused(
+            node, "unsupported_construct", "not known whether this version of torch has the name"
+        )
+    return str(values[0])
 
 
 def _check_conversion(tr: FileTranslator, node: ast.Call) -> None:
@@ -61,12 +97,20 @@ def torch_call(tr: FileTranslator, node: ast.Call, dotted: str) -> str:
     if dotted.startswith("torch.nn.") and not dotted.startswith(FUNCTIONAL) and name[:1].isupper():
         return layer_call(tr, node, dotted, name)
     if dotted in _HOST and reads_as_numbers(tr, node):
-        return rewrite(tr, node, f"np.{name}", drop=PLACEMENT, add="dtype=np.float32" if name == "linspace" else "")
+        return rewrite(
+            tr,
+            node,
+            f"np.{name}",
+            drop=PLACEMENT,
+            add="dtype=np.float32" if name == "linspace" else "",
+        )
     records = OPERATIONS.get(dotted)
     if records:
         return operation(tr, node, records, None)
     if name in DATA_DEPENDENT:
-        raise Refused(node, "data_dependent_shape", f"the shape of {dotted}'s result depends on values")
+        raise Refused(
+            node, "data_dependent_shape", f"the shape of {dotted}'s result depends on values"
+        )
     definition = tr.library.definitions.get(name)
     if definition is not None and not definition.is_class:
         return prelude_call(tr, node, name, None)
@@ -152,7 +196,9 @@ def is_host_value(tr: FileTranslator, node: ast.expr) -> bool:
 # --- operations of the table ---
 
 
-def operation(tr: FileTranslator, node: ast.Call, records: tuple[Op, ...], receiver: ast.expr | None) -> str:
+def operation(
+    tr: FileTranslator, node: ast.Call, records: tuple[Op, ...], receiver: ast.expr | None
+) -> str:
     """The first record that the call fits, written out."""
     reason = ""
     for record in records:
@@ -168,7 +214,11 @@ def operation(tr: FileTranslator, node: ast.Call, records: tuple[Op, ...], recei
     function = name.rsplit(".", 1)[-1]
     if function in tr.library.definitions:
         return prelude_call(tr, node, function, receiver)
-    raise Refused(node, "unsupported_argument", f"this form of {name} is not known{': ' + reason if reason else ''}")
+    raise Refused(
+        node,
+        "unsupported_argument",
+        f"this form of {name} is not known{': ' + reason if reason else ''}",
+    )
 
 
 def _holds(tr: FileTranslator, condition: str, bound: Bound) -> bool:
@@ -232,7 +282,11 @@ def write(tr: FileTranslator, node: ast.Call, record: Op, bound: Bound) -> str:
             stream = tr.rngs(node)
             return f"{stream}.params()" if tr.in_constructor(node) else f"{stream}.noise()"
         value = bound.values.get(name)
-        if value is None or (isinstance(value, ast.Constant) and value.value is None and params[name].default == "None"):
+        if value is None or (
+            isinstance(value, ast.Constant)
+            and value.value is None
+            and params[name].default == "None"
+        ):
             return None
         if params[name].variadic or params[name].kind == "shape":
             return _shape(tr, params[name], bound, record.to)
@@ -285,7 +339,9 @@ def _shape(tr: FileTranslator, param: Parameter, bound: Bound, template: str) ->
     parts = bound.rest if param.variadic else [bound.values[param.name]]
     if param.kind == "raw":
         return ", ".join(tr.render(p) for p in parts)
-    spread = f".reshape({{{param.name}}})" in template or f".transpose({{{param.name}}})" in template
+    spread = (
+        f".reshape({{{param.name}}})" in template or f".transpose({{{param.name}}})" in template
+    )
     if len(parts) == 1 and not isinstance(parts[0], ast.Starred):
         one_number = param.variadic and not _is_sequence(tr, parts[0])
         text = _as_tuple(tr, parts[0]) if not spread else tr.render(parts[0])
@@ -305,7 +361,11 @@ def _is_sequence(tr: FileTranslator, node: ast.expr) -> bool:
     if kinds:
         return bool(kinds & {"tuple", "list", "size"})
     if isinstance(node, (ast.Name, ast.Attribute)):
-        raise Refused(node, "unsupported_construct", "not known whether this is one size or a sequence of sizes")
+        raise Refused(
+            node,
+            "unsupported_construct",
+            "not known whether this is one size or a sequence of sizes",
+        )
     return False
 
 
@@ -321,10 +381,21 @@ def method_call(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str 
     if tr.is_tensor(func.value):
         return tensor_method(tr, node, func)
     if "tensor" in tr.kinds(func.value):
-        raise Refused(node, "unsupported_construct", f"the receiver of .{func.attr} is not always a tensor")
+        raise Refused(
+            node, "unsupported_construct", f"the receiver of .{func.attr} is not always a tensor"
+        )
     if "module" in tr.kinds(func.value):
         return module_method(tr, node, func)
-    if not tr.kinds(func.value) and f"Tensor.{func.attr}" in OPERATIONS and not hasattr(str, func.attr):
+    unknown = not tr.kinds(func.value) and tr.names.resolve(func) is None
+    if unknown and func.attr in _UNSUPPORTED and tr.project.callee(tr.unit, node) is None:
+        raise Refused(
+            node,
+            "unsupported_construct",
+            f".{func.attr}() of what may be a module is not supported",
+        )
+    if func.attr == "__init__" and tr.in_constructor(node):
+        return base_init(tr, node, func)
+    if unknown and f"Tensor.{func.attr}" in OPERATIONS and not hasattr(str, func.attr):
         return tensor_method(tr, node, func)
     return None
 
@@ -339,7 +410,9 @@ def forward_call(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str
 
 
 def _is_super(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+    )
 
 
 def super_call(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str | None:
@@ -348,6 +421,14 @@ def super_call(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str |
     if owner is None or func.attr != "__init__" or not _base_takes_rngs(tr, owner):
         return None
     return rewrite(tr, node, tr.render(func), drop=PLACEMENT, add=f"rngs={tr.rngs(node)}")
+
+
+def base_init(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str | None:
+    """``Base.__init__(self, ...)`` with the base's name."""
+    target = tr.project.target(tr.unit, func.value)
+    if target is None or target.node not in tr.project.module_classes:
+        return None
+    return rewrite(tr, node, tr.render(func), add=f"rngs={tr.rngs(node)}")
 
 
 def _base_takes_rngs(tr: FileTranslator, owner: ast.ClassDef) -> bool:
@@ -366,7 +447,9 @@ def tensor_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> st
     if name in ("item", "tolist", "numpy"):
         raise Refused(node, "tensor_branch", f".{name}() reads a tensor's value")
     if name in DATA_DEPENDENT:
-        raise Refused(node, "data_dependent_shape", f"the shape of .{name}()'s result depends on values")
+        raise Refused(
+            node, "data_dependent_shape", f"the shape of .{name}()'s result depends on values"
+        )
     if name.endswith("_") and not name.endswith("__") and f"Tensor.{name}" not in OPERATIONS:
         return inplace.expression(tr, node, func)
     return pure_method(tr, node, func.value, name)
@@ -383,7 +466,9 @@ def pure_method(tr: FileTranslator, node: ast.Call, receiver: ast.expr, name: st
     raise Refused(node, "unknown_operation", f"Tensor.{name} is not known")
 
 
-_MODULE_PLACE = frozenset("to cuda cpu float double half requires_grad_ contiguous".split())
+_MODULE_PLACE = frozenset(
+    ["to", "cuda", "cpu", "float", "double", "half", "requires_grad_", "contiguous"]
+)
 
 
 def module_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str | None:
@@ -393,15 +478,38 @@ def module_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> st
     if func.attr in ("add_module", "register_module") and len(node.args) == 2:
         owner, name, module = tr.render(func.value), *map(tr.render, node.args)
         return f"setattr({owner}, {name}, {module})"
+    if func.attr == "parameters" and not node.args and not tr.project.callee(tr.unit, node):
+        leaves = f"jax.tree.leaves(nnx.state({tr.render(func.value)}, nnx.Param))"
+        parent = tr.source.parents.get(node)
+        consumed = isinstance(parent, ast.Call) and ast.unparse(parent.func) == "next"
+        return f"iter({leaves})" if consumed else leaves
     if func.attr in _UNSUPPORTED and not tr.project.callee(tr.unit, node):
         raise Refused(node, "unsupported_construct", f".{func.attr}() of a module is not supported")
     return None
 
 
 _UNSUPPORTED = frozenset(
-    "apply parameters named_parameters buffers named_buffers state_dict load_state_dict modules named_modules "
-    "children named_children register_forward_hook register_forward_pre_hook register_full_backward_hook "
-    "register_load_state_dict_pre_hook get_parameter get_submodule zero_grad compile".split()
+    [
+        "apply",
+        "parameters",
+        "named_parameters",
+        "buffers",
+        "named_buffers",
+        "state_dict",
+        "load_state_dict",
+        "modules",
+        "named_modules",
+        "children",
+        "named_children",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_load_state_dict_pre_hook",
+        "get_parameter",
+        "get_submodule",
+        "zero_grad",
+        "compile",
+    ]
 )
 
 
@@ -466,7 +574,11 @@ def append_argument(body: str, argument: str) -> str:
     tail = body[len(code) :]
     last = code.rsplit("\n", 1)[-1]
     if "#" in last:
-        return f"{body}{argument}" if code.split("#")[-2].rstrip().endswith(",") else f"{body}, {argument}"
+        return (
+            f"{body}{argument}"
+            if code.split("#")[-2].rstrip().endswith(",")
+            else f"{body}, {argument}"
+        )
     if code.endswith(",") and "\n" in tail:
         indent = last[: len(last) - len(last.lstrip())]
         return f"{code}\n{indent}{argument},{tail}"

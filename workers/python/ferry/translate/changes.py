@@ -9,7 +9,9 @@ Opcode = tuple[str, int, int, int, int]
 CONTEXT = 3
 
 
-def unified_diff(old: Mapping[str, str], new: Mapping[str, str], inserted: Mapping[str, tuple[int, int]]) -> str:
+def unified_diff(
+    old: Mapping[str, str], new: Mapping[str, str], inserted: Mapping[str, tuple[int, int]]
+) -> str:
     """One diff over all files, ``a/`` the source and ``b/`` the port.
 
     `inserted` gives, for a file that holds the prelude, the lines where it begins and ends:

@@ -36,7 +36,10 @@ def _check_bases(tr: FileTranslator, node: ast.ClassDef) -> None:
     for base in node.bases:
         dotted = tr.names.torch(base)
         name = (dotted or "").rsplit(".", 1)[-1]
-        if name in ("Sequential", "ModuleList", "ModuleDict") and name not in tr.library.definitions:
+        if (
+            name in ("Sequential", "ModuleList", "ModuleDict")
+            and name not in tr.library.definitions
+        ):
             raise Refused(base, "unsupported_construct", f"a subclass of {name}")
         if dotted == "torch.autograd.Function":
             raise Refused(base, "unsupported_construct", "a custom gradient")
@@ -53,7 +56,11 @@ def _is_passed_on(tr: FileTranslator, node: ast.ClassDef) -> bool:
     """Whether a class is used as a value, so that whoever calls it passes ``rngs``."""
     for unit in tr.project.units.values():
         for other in ast.walk(unit.source.tree):
-            if isinstance(other, ast.Name) and other.id == node.name and isinstance(other.ctx, ast.Load):
+            if (
+                isinstance(other, ast.Name)
+                and other.id == node.name
+                and isinstance(other.ctx, ast.Load)
+            ):
                 parent = unit.source.parents[other]
                 called = isinstance(parent, ast.Call) and parent.func is other
                 if not called and not isinstance(parent, (ast.ClassDef, ast.Attribute)):
@@ -65,13 +72,15 @@ def _with_constructor(tr: FileTranslator, node: ast.ClassDef, text: str, lines: 
     """Insert a constructor in front of the first method."""
     first = next((s for s in node.body if isinstance(s, ast.FunctionDef)), None)
     if first is None:
-        raise Refused(node, "unsupported_construct", "a module class without methods needs a constructor")
+        raise Refused(
+            node, "unsupported_construct", "a module class without methods needs a constructor"
+        )
     indent = tr.source.indent(first)
     inherits = tr.project.takes_rngs(node)
     if inherits:
         head = f"def __init__(self, *args, rngs: nnx.Rngs | None = None, **kwargs):\n{indent}    super().__init__(*args, rngs=rngs, **kwargs)"
     else:
-        head = f"def __init__(self, *, rngs: nnx.Rngs | None = None):"
+        head = "def __init__(self, *, rngs: nnx.Rngs | None = None):"
     body = "".join(f"\n{indent}    {line}" for line in lines)
     if not lines and not inherits:
         body = f"\n{indent}    super().__init__()"
@@ -130,7 +139,9 @@ def _with_rngs(tr: FileTranslator, node: Function, text: str) -> str:
     """Add the keyword ``rngs`` to the parameters of a rendered function."""
     args = node.args
     if any(a.arg == "rngs" for a in parameters(node)):
-        raise Refused(node, "unsupported_construct", "a parameter of this name is already there: rngs")
+        raise Refused(
+            node, "unsupported_construct", "a parameter of this name is already there: rngs"
+        )
     new = "rngs: nnx.Rngs | None = None" if not isinstance(node, ast.Lambda) else "rngs=None"
     if not args.kwonlyargs and not args.vararg:
         new = f"*, {new}"
@@ -146,7 +157,7 @@ def _with_rngs(tr: FileTranslator, node: Function, text: str) -> str:
         if "\n" in tail and bare.endswith(","):
             last = bare.rsplit("\n", 1)[-1]
             gap = "\n" + last[: len(last) - len(last.lstrip())]
-            listed = f"{bare}{gap}{new},{tail}"
+            listed = f"{bare}{gap}{new.replace('*, ', '*,' + gap)},{tail}"
         else:
             listed = f"{bare}{comma}{' ' if bare.strip() or isinstance(node, ast.Lambda) else ''}{new}{tail}"
     return text[:opened] + listed + text[closed:]
@@ -181,7 +192,8 @@ def _with_start(tr: FileTranslator, node: Function, owner: ast.ClassDef, text: s
     assert isinstance(node, ast.FunctionDef)
     lines = start_lines(tr, owner)
     calls = any(
-        isinstance(n, ast.Attribute) and n.attr == "__init__" and isinstance(n.ctx, ast.Load) for n in ast.walk(node)
+        isinstance(n, ast.Attribute) and n.attr == "__init__" and isinstance(n.ctx, ast.Load)
+        for n in ast.walk(node)
     )
     if calls or not lines:
         return text
@@ -196,5 +208,3 @@ def lambda_(tr: FileTranslator, node: ast.Lambda) -> str | None:
     if node not in tr.project.keyed:
         return None
     return _with_rngs(tr, node, tr.keep(node))
-
-

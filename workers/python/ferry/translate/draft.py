@@ -43,7 +43,9 @@ def translate(
     sources = [_parse(path, text) for path, text in old.items() if path.endswith(".py")]
     project = Project(sources, facts, tensors)
     renames, initial = Renames(project), Initial(project)
-    translators = [FileTranslator(project, u, renames, initial, RULES) for u in project.units.values()]
+    translators = [
+        FileTranslator(project, u, renames, initial, RULES) for u in project.units.values()
+    ]
     rendered = [_render(t) for t in translators]
     lib = library.load()
     writer = Writer(lib, {name: renames.spelling(name) for name in lib.definitions})
@@ -68,7 +70,9 @@ def _parse(path: str, text: str) -> SourceFile:
         return SourceFile(path, text)
     except SyntaxError as error:
         line = error.lineno or 1
-        raise StepError("source_syntax", str(error), file=path, line=line, text=(error.text or "").strip()) from error
+        raise StepError(
+            "source_syntax", str(error), file=path, line=line, text=(error.text or "").strip()
+        ) from error
 
 
 def _folder(entry: Mapping[str, Any]) -> str:
@@ -83,6 +87,7 @@ def _render(tr: FileTranslator) -> Rendered:
     try:
         body: list[ast.AST] = list(tr.source.tree.body)
         text = tr.splice(0, len(tr.source.text), body, {})
+        text = text.rstrip("\n") + ("\n" if text.endswith("\n") else "")
     except Exception as error:  # the engine's own fault must not end the job
         _engine_error(tr, error)
     return Rendered(tr.unit.path, text, frozenset(tr.prelude))
@@ -94,13 +99,21 @@ def _engine_error(tr: FileTranslator, error: Exception) -> None:
     tr.add_refusal(tr.current, "engine_error", why)
 
 
-def _write(writer: Writer, rendered: Sequence[Rendered], folder: str, refusals: list[Refusal]) -> dict[str, str]:
+def _write(
+    writer: Writer, rendered: Sequence[Rendered], folder: str, refusals: list[Refusal]
+) -> dict[str, str]:
     """The output files; where the text is not Python, that is a refusal too."""
     try:
         return writer.write(rendered, folder)
     except SyntaxError as error:
         text = (error.text or "").strip()
-        refusals.append(Refusal("engine_error", rendered[0].path, error.lineno or 1, text, f"the port is not Python: {error.msg}"))
+        refusals.append(
+            Refusal(
+                "engine_error",
+                rendered[0].path,
+                error.lineno or 1,
+                text,
+                f"the port is not Python: {error.msg}",
+            )
+        )
         return {r.path: r.text.replace(REMOVED, "") for r in rendered}
-
-

@@ -13,9 +13,33 @@ from ferry.translate.project import Project, Unit
 from ferry.translate.source import is_docstring
 
 _FILLS = frozenset(
-    "uniform_ normal_ fill_ zero_ copy_ mul_ div_ add_ sub_ clamp_ trunc_normal_ constant_ "
-    "kaiming_normal_ kaiming_uniform_ xavier_normal_ xavier_uniform_ orthogonal_ ones_ zeros_ "
-    "eye_ dirac_ sparse_ log_ exponential_ lecun_normal_".split()
+    [
+        "uniform_",
+        "normal_",
+        "fill_",
+        "zero_",
+        "copy_",
+        "mul_",
+        "div_",
+        "add_",
+        "sub_",
+        "clamp_",
+        "trunc_normal_",
+        "constant_",
+        "kaiming_normal_",
+        "kaiming_uniform_",
+        "xavier_normal_",
+        "xavier_uniform_",
+        "orthogonal_",
+        "ones_",
+        "zeros_",
+        "eye_",
+        "dirac_",
+        "sparse_",
+        "log_",
+        "exponential_",
+        "lecun_normal_",
+    ]
 )
 
 
@@ -34,7 +58,11 @@ class Initial:
         return self._functions[node]
 
     def _only_initialises(self, unit: Unit, node: ast.AST) -> bool:
-        if not isinstance(node, ast.FunctionDef) or node.name in ("__init__", "forward", "__call__"):
+        if not isinstance(node, ast.FunctionDef) or node.name in (
+            "__init__",
+            "forward",
+            "__call__",
+        ):
             return False
         body = [s for s in node.body if not is_docstring(s)]
         return all(self._harmless(unit, s) for s in body) and self._fills_any(unit, body)
@@ -74,7 +102,11 @@ class Initial:
         if isinstance(node, (ast.Assign, ast.AugAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             return all(_is_data(t) for t in targets)
-        return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and self._call(unit, node.value)
+        return (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Call)
+            and self._call(unit, node.value)
+        )
 
     def _call(self, unit: Unit, call: ast.Call) -> bool:
         dotted = unit.names.resolve(call.func) or ""
@@ -108,7 +140,10 @@ class Initial:
             return self._is_parameter(unit, node.value)
         if not isinstance(node, ast.Attribute):
             return False
-        return self._project.tensor_kinds.get(node.attr) == {"parameter"} or node.attr in ("weight", "bias")
+        return self._project.tensor_kinds.get(node.attr) == {"parameter"} or node.attr in (
+            "weight",
+            "bias",
+        )
 
 
 def _as_call(unit: Unit, func: ast.expr) -> ast.Call:

@@ -36,7 +36,9 @@ _SIGNS = {
 
 def base_of(node: ast.expr) -> ast.expr:
     """The name or attribute under subscripts and ``.data``."""
-    while isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr == "data"):
+    while isinstance(node, ast.Subscript) or (
+        isinstance(node, ast.Attribute) and node.attr == "data"
+    ):
         node = node.value
     return node
 
@@ -51,18 +53,27 @@ def check_alias(tr: FileTranslator, node: ast.AST, written: ast.expr, rebound: s
     if not storage or function is None:
         return
     for other in _later_reads(tr, function, node):
-        if ast.unparse(other) != rebound and tr.facts.storage(other) & storage and tr.is_tensor(other):
+        if (
+            ast.unparse(other) != rebound
+            and tr.facts.storage(other) & storage
+            and tr.is_tensor(other)
+        ):
             why = f"{ast.unparse(written)} is written in place and {ast.unparse(other)}, read in line {other.lineno}, is the same storage"
             raise Refused(node, "unsafe_alias", why)
 
 
-def _storage_of_target(tr: FileTranslator, function: ast.AST | None, target: ast.expr) -> frozenset[int]:
+def _storage_of_target(
+    tr: FileTranslator, function: ast.AST | None, target: ast.expr
+) -> frozenset[int]:
     """The storage of a target that is only written: that of its next read, which is the same."""
     text, end = ast.unparse(target), tr.source.span(target)[1]
     reads = [
         n
         for n in ast.walk(function or tr.source.tree)
-        if isinstance(n, ast.expr) and type(n) is type(target) and tr.facts.storage(n) and ast.unparse(n) == text
+        if isinstance(n, ast.expr)
+        and type(n) is type(target)
+        and tr.facts.storage(n)
+        and ast.unparse(n) == text
     ]
     after = [n for n in reads if tr.source.span(n)[0] >= end]
     first = min(after, key=tr.source.span, default=None)
@@ -129,16 +140,42 @@ def _is_inplace_layer(tr: FileTranslator, func: ast.expr) -> bool:
 
 
 def expression(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
-    """An in-place method used for its value: the value, if the tensor is not read again."""
-    receiver = func.value
+    """An in-place method: the new value, bound to the tensor's name where it stands alone."""
+    value = new_value(tr, node, func)
+    if _is_link(tr, node):
+        return value  # x.add_(1).mul_(2): the last link writes
+    root = _root(node)
     statement = tr.source.statement_of(node)
     alone = isinstance(statement, ast.Expr) and statement.value is node
-    check_alias(tr, node, receiver, ast.unparse(receiver) if alone else _assigned(tr, node))
+    check_alias(tr, node, root, ast.unparse(root) if alone else _assigned(tr, node))
     if alone:
-        return write_back(tr, receiver, new_value(tr, node, func), node)
+        return write_back(tr, root, value, node)
     if is_function(tr.source.parents.get(node)):
         raise Refused(node, "unsupported_construct", "a write in place inside a lambda")
-    return new_value(tr, node, func)
+    return value
+
+
+def _writes(node: ast.AST | None) -> bool:
+    """Whether a node is a call of an in-place method."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr.endswith("_")
+    )
+
+
+def _is_link(tr: FileTranslator, node: ast.Call) -> bool:
+    """Whether a call's result is at once written again by another in-place method."""
+    method = tr.source.parents.get(node)
+    outer = tr.source.parents.get(method) if isinstance(method, ast.Attribute) else None
+    return isinstance(outer, ast.Call) and outer.func is method and _writes(outer)
+
+
+def _root(node: ast.expr) -> ast.expr:
+    """The tensor at the head of a chain of in-place methods."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _writes(node):
+        node = node.func.value
+    return node
 
 
 def new_value(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
@@ -154,9 +191,9 @@ def new_value(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
         target = tr.operand(receiver)
         return f"jnp.broadcast_to({tr.render(node.args[0])}, {target}.shape).astype({target}.dtype)"
     if name == "bernoulli" and len(node.args) == 1:
-        target = tr.operand(receiver)
+        shape, dtype = _shape_and_dtype(tr, receiver)
         keys = f"{tr.rngs(node)}.noise()"
-        return f"jax.random.bernoulli({keys}, {tr.render(node.args[0])}, {target}.shape).astype({target}.dtype)"
+        return f"jax.random.bernoulli({keys}, {tr.render(node.args[0])}, {shape}).astype({dtype})"
     if name in ("normal", "uniform"):
         return _drawn(tr, node, receiver, name)
     return pure_method(tr, node, receiver, name)
@@ -165,8 +202,22 @@ def new_value(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
 def _drawn(tr: FileTranslator, node: ast.Call, receiver: ast.expr, name: str) -> str:
     if node.args or node.keywords:
         raise Refused(node, "unsupported_argument", f"{name}_ with arguments is not supported")
-    target = tr.operand(receiver)
-    return f"jax.random.{name}({tr.rngs(node)}.noise(), {target}.shape, {target}.dtype)"
+    shape, dtype = _shape_and_dtype(tr, receiver)
+    return f"jax.random.{name}({tr.rngs(node)}.noise(), {shape}, {dtype})"
+
+
+def _shape_and_dtype(tr: FileTranslator, tensor: ast.expr) -> tuple[str, str]:
+    """Texts for a tensor's shape and dtype; one made by ``x.new_empty(shape)`` is not made."""
+    func = tensor.func if isinstance(tensor, ast.Call) else None
+    if (
+        isinstance(tensor, ast.Call)
+        and isinstance(func, ast.Attribute)
+        and func.attr in ("new_empty", "new_zeros")
+    ):
+        if len(tensor.args) == 1 and not tensor.keywords and tr.is_tensor(func.value):
+            return tr.render(tensor.args[0]), f"{tr.operand(func.value)}.dtype"
+    text = tr.operand(tensor)
+    return f"{text}.shape", f"{text}.dtype"
 
 
 def write_back(tr: FileTranslator, target: ast.expr, value: str, node: ast.AST) -> str:
@@ -190,10 +241,14 @@ def lvalue(tr: FileTranslator, target: ast.expr) -> str:
     return f"{text}[...]" if is_variable(tr, target) else text
 
 
-def set_item(tr: FileTranslator, target: ast.Subscript, method: str, value: str, node: ast.AST) -> str:
+def set_item(
+    tr: FileTranslator, target: ast.Subscript, method: str, value: str, node: ast.AST
+) -> str:
     """``x[i] = v`` and its kin as ``x = x.at[i].set(v)``."""
     owner = target.value
-    if not isinstance(base_of(owner), (ast.Name, ast.Attribute)) or isinstance(owner, ast.Subscript) and tr.is_tensor(owner.value):
+    if not isinstance(base_of(owner), (ast.Name, ast.Attribute)) or (
+        isinstance(owner, ast.Subscript) and tr.is_tensor(owner.value)
+    ):
         raise Refused(node, "unsafe_alias", "an element of a view is written in place")
     check_alias(tr, node, owner, ast.unparse(owner))
     mask = target.slice
@@ -204,15 +259,25 @@ def set_item(tr: FileTranslator, target: ast.Subscript, method: str, value: str,
     return f"{lvalue(tr, owner)} = {tr.operand(owner)}.at[{index}].{method}({value})"
 
 
-def _masked(tr: FileTranslator, owner: ast.expr, mask: ast.expr, method: str, value: str, node: ast.AST) -> str:
+def _masked(
+    tr: FileTranslator, owner: ast.expr, mask: ast.expr, method: str, value: str, node: ast.AST
+) -> str:
     """A boolean mask as index: ``where`` over a mask of the same rank, for one value."""
     same_rank = (tr.facts.of(mask) or {}).get("ndim") == (tr.facts.of(owner) or {}).get("ndim")
     if method != "set" or not same_rank:
-        raise Refused(node, "data_dependent_shape", "a boolean mask of another rank picks what is written")
+        raise Refused(
+            node, "data_dependent_shape", "a boolean mask of another rank picks what is written"
+        )
     statement = tr.source.statement_of(node)
     written = getattr(statement, "value", None)
-    if written is not None and tr.is_tensor(written) and (tr.facts.of(written) or {}).get("ndim") != 0:
-        raise Refused(node, "data_dependent_shape", "as many values as the mask has true elements are written")
+    if (
+        written is not None
+        and tr.is_tensor(written)
+        and (tr.facts.of(written) or {}).get("ndim") != 0
+    ):
+        raise Refused(
+            node, "data_dependent_shape", "as many values as the mask has true elements are written"
+        )
     return f"{lvalue(tr, owner)} = jnp.where({tr.render(mask)}, {value}, {tr.render(owner)})"
 
 
@@ -225,7 +290,9 @@ def augmented(tr: FileTranslator, node: ast.AugAssign) -> str | None:
         if method is None:
             sign = _SIGNS.get(type(node.op))
             if sign is None:
-                raise Refused(node, "unsupported_construct", "this augmented assignment of elements")
+                raise Refused(
+                    node, "unsupported_construct", "this augmented assignment of elements"
+                )
             old = f"{tr.operand(target.value)}[{tr.render(target.slice)}]"
             return set_item(tr, target, "set", f"{old} {sign} {tr.operand(node.value)}", node)
         return set_item(tr, target, method, value, node)

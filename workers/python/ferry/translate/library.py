@@ -117,7 +117,9 @@ def _imports(tree: ast.Module) -> dict[str, str]:
         elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("ferry"):
             for alias in node.names:
                 as_name = f" as {alias.asname}" if alias.asname else ""
-                found[alias.asname or alias.name] = f"from {node.module} import {alias.name}{as_name}"
+                found[alias.asname or alias.name] = (
+                    f"from {node.module} import {alias.name}{as_name}"
+                )
     return found
 
 
@@ -128,7 +130,11 @@ def _define(
         n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not source.is_local(n, n.id)
     }
     start, end = source.span(node)
-    bases = tuple(b.id for b in node.bases if isinstance(b, ast.Name)) if isinstance(node, ast.ClassDef) else ()
+    bases = (
+        tuple(b.id for b in node.bases if isinstance(b, ast.Name))
+        if isinstance(node, ast.ClassDef)
+        else ()
+    )
     return Definition(
         name=name,
         module=source.path,

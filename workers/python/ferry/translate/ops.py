@@ -67,7 +67,10 @@ class Op:
 
     def answers_to(self) -> list[str]:
         """Full dotted names; ``F.`` and ``Tensor.`` are the usual short forms."""
-        return [n.replace("F.", "torch.nn.functional.", 1) if n.startswith("F.") else n for n in self.names.split()]
+        return [
+            n.replace("F.", "torch.nn.functional.", 1) if n.startswith("F.") else n
+            for n in self.names.split()
+        ]
 
 
 class BindError(Exception):
@@ -118,7 +121,9 @@ def bind(op: Op, receiver: ast.expr | None, call: ast.Call) -> Bound:
     return bound
 
 
-def expand(template: str, render: Callable[[str, bool], str | None], defaults: Mapping[str, str]) -> str:
+def expand(
+    template: str, render: Callable[[str, bool], str | None], defaults: Mapping[str, str]
+) -> str:
     """Fill a template; `render(name, as_operand)` is None for an argument not given."""
 
     def one(match: re.Match[str]) -> str:

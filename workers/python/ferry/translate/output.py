@@ -156,7 +156,9 @@ def unmarked(text: str) -> str:
 def with_imports(text: str, statements: set[str]) -> str:
     """Put import statements where torch's stood; those already there are not repeated."""
     tree = ast.parse(unmarked(text))
-    present = {s for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom)) for s in _spelled_out(n)}
+    present = {
+        s for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom)) for s in _spelled_out(n)
+    }
     block = sorted_imports(statements - present)
     if IMPORTS_MARK in text and block:
         text = text.replace(IMPORTS_MARK, block, 1)

@@ -1,7 +1,7 @@
 """All files of a source together: definitions, module classes, and who needs random keys.
 
-A function *needs keys* when it builds modules (their initial values are drawn) or draws
-random numbers and is not a method with ``self.rngs`` at hand. Such a function gains the
+A function *needs keys* when it builds modules (their initial values are drawn), or when it
+draws random numbers and is not a method with ``self.rngs`` at hand. Such a function gains the
 keyword ``rngs`` and its callers pass it on; `Project` finds them as a fixed point.
 """
 
@@ -20,9 +20,26 @@ from ferry.translate.source import Function, SourceFile, is_function
 from ferry.translate.table import OPERATIONS
 
 _NOT_BUILDERS = frozenset(
-    "getattr next iter list tuple reversed zip map dict sorted super type filter vars id".split()
+    [
+        "getattr",
+        "next",
+        "iter",
+        "list",
+        "tuple",
+        "reversed",
+        "zip",
+        "map",
+        "dict",
+        "sorted",
+        "super",
+        "type",
+        "filter",
+        "vars",
+        "id",
+    ]
 )
-CONTAINERS = frozenset("ModuleList ModuleDict ParameterList ParameterDict".split())
+RANDOM_METHODS = frozenset(["bernoulli_", "normal_", "uniform_"])
+CONTAINERS = frozenset(["ModuleList", "ModuleDict", "ParameterList", "ParameterDict"])
 
 
 @dataclass(eq=False)
@@ -51,7 +68,12 @@ class Target:
 class Project:
     """The units of a source and the questions that need all of them."""
 
-    def __init__(self, sources: Sequence[SourceFile], facts: Mapping[str, Any], tensors: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        sources: Sequence[SourceFile],
+        facts: Mapping[str, Any],
+        tensors: Sequence[Mapping[str, Any]],
+    ) -> None:
         self.units = {s.path: Unit(s, Names(s), FileFacts(facts, s.path)) for s in sources}
         self.modules = {module_name(path): unit for path, unit in self.units.items()}
         for unit in self.units.values():
@@ -63,13 +85,18 @@ class Project:
             self.tensor_kinds.setdefault(attribute, set()).add(tensor["kind"])
         self.module_classes = self._find_module_classes()
         self.keyed: set[ast.AST] = set()
+        self._builders: set[ast.AST] = set()
         self._find_keyed()
 
     # --- names of the source itself ---
 
     def target(self, unit: Unit, node: ast.AST) -> Target | None:
         """The source's own class or function an expression names, through imports."""
-        if isinstance(node, ast.Name) and node.id in unit.top and not unit.source.is_local(node, node.id):
+        if (
+            isinstance(node, ast.Name)
+            and node.id in unit.top
+            and not unit.source.is_local(node, node.id)
+        ):
             return self._as_target(unit, unit.top[node.id])
         dotted = unit.names.resolve(node)
         return self._by_dotted(dotted) if dotted else None
@@ -102,12 +129,16 @@ class Project:
         while grew:
             grew = False
             for node, unit in classes:
-                if node not in found and any(self._is_module_base(unit, b, found) for b in node.bases):
+                if node not in found and any(
+                    self._is_module_base(unit, b, found) for b in node.bases
+                ):
                     found[node] = unit
                     grew = True
         return found
 
-    def _is_module_base(self, unit: Unit, base: ast.expr, found: Mapping[ast.ClassDef, Unit]) -> bool:
+    def _is_module_base(
+        self, unit: Unit, base: ast.expr, found: Mapping[ast.ClassDef, Unit]
+    ) -> bool:
         dotted = unit.names.torch(base)
         if dotted:
             return dotted.startswith("torch.nn.") and dotted.rsplit(".", 1)[-1][:1].isupper()
@@ -165,29 +196,38 @@ class Project:
     def method_owner(self, unit: Unit, function: ast.AST) -> ast.ClassDef | None:
         """The module class whose direct method `function` is."""
         parent = unit.source.parents.get(function)
-        return parent if isinstance(parent, ast.ClassDef) and parent in self.module_classes else None
+        return (
+            parent if isinstance(parent, ast.ClassDef) and parent in self.module_classes else None
+        )
 
     # --- who needs keys ---
 
     def _find_keyed(self) -> None:
         for owner in self.module_classes:
-            self.keyed.update(f for f in owner.body if self.is_constructor(f))
+            constructors = [f for f in owner.body if self.is_constructor(f)]
+            self.keyed.update(constructors)
+            self._builders.update(constructors)
         grew = True
         while grew:
-            before = len(self.keyed)
+            before = len(self.keyed) + len(self._builders)
             for unit in self.units.values():
                 for node in ast.walk(unit.source.tree):
                     if isinstance(node, ast.Call):
                         self._mark_keyed(unit, node)
-            grew = len(self.keyed) > before
+            grew = len(self.keyed) + len(self._builders) > before
 
     def _mark_keyed(self, unit: Unit, call: ast.Call) -> None:
         function = unit.source.function_of(call)
-        if function is None or function in self.keyed:
+        if function is None or function in self._builders:
             return
-        if self.builds(unit, call):
+        callee = self.callee(unit, call)
+        passes = self.builds(unit, call) or (
+            self._makes_layer(unit, call, callee) and _is_value(unit, function)
+        )
+        if passes and (callee not in self.keyed or callee in self._builders):
+            self._builders.add(function)
             self.keyed.add(function)
-        elif self.draws(unit, call) and self.self_name(unit, function) is None:
+        elif (passes or self.draws(unit, call)) and self.self_name(unit, function) is None:
             self.keyed.add(function)
 
     def self_name(self, unit: Unit, function: Function) -> str | None:
@@ -195,7 +235,9 @@ class Project:
         node: ast.AST | None = function
         while is_function(node):
             if self.method_owner(unit, node) and isinstance(node, ast.FunctionDef):
-                static = any(isinstance(d, ast.Name) and "method" in d.id for d in node.decorator_list)
+                static = any(
+                    isinstance(d, ast.Name) and "method" in d.id for d in node.decorator_list
+                )
                 return None if static or not node.args.args else node.args.args[0].arg
             node = unit.source.function_of(node)
         return None
@@ -211,6 +253,12 @@ class Project:
         if callee is not None:
             return callee in self.keyed and self._hands_on(unit, callee)
         return self._makes_module(unit, call)
+
+    def _makes_layer(self, unit: Unit, call: ast.Call, callee: ast.AST | None) -> bool:
+        """Whether a call makes a module, be it one without keys."""
+        dotted = unit.names.torch(call.func) or ""
+        layer = dotted.startswith("torch.nn.") and dotted.rsplit(".", 1)[-1][:1].isupper()
+        return callee in self.module_classes if callee is not None else layer
 
     def _hands_on(self, unit: Unit, callee: ast.AST) -> bool:
         return not self.is_constructor(callee)
@@ -231,7 +279,9 @@ class Project:
             imported = func.id in unit.names.imports and not unit.source.is_local(func, func.id)
             return func.id not in _NOT_BUILDERS and not imported
         if isinstance(func, ast.Attribute):
-            return unit.facts.kinds(func) <= {"other", "function"} and not unit.facts.kinds(func.value) <= {"module"}
+            return unit.facts.kinds(func) <= {"other", "function"} and not unit.facts.kinds(
+                func.value
+            ) <= {"module"}
         return isinstance(func, ast.Subscript)
 
     def callee(self, unit: Unit, call: ast.Call) -> ast.AST | None:
@@ -254,7 +304,11 @@ class Project:
         for scope in unit.source.ancestors(call):
             if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 for node in ast.walk(scope):
-                    if isinstance(node, ast.FunctionDef) and node.name == name and node is not scope:
+                    if (
+                        isinstance(node, ast.FunctionDef)
+                        and node.name == name
+                        and node is not scope
+                    ):
                         return node
         return None
 
@@ -262,12 +316,32 @@ class Project:
         """Whether a call draws random numbers itself."""
         dotted = unit.names.torch(call.func)
         if dotted is None:
-            return False
+            method = isinstance(call.func, ast.Attribute) and call.func.attr in RANDOM_METHODS
+            return method and "tensor" in unit.facts.kinds(call.func.value)  # type: ignore[attr-defined]
         if any(op.random for op in OPERATIONS.get(dotted, ())):
             return True
         name = dotted.rsplit(".", 1)[-1]
         definition = library.load().definitions.get(name)
-        return definition is not None and not definition.is_class and definition.takes_rngs
+        if definition is None or definition.is_class or not definition.takes_rngs:
+            return False
+        return "dropout_p" not in definition.parameters or _passes_dropout(call)
+
+
+def _is_value(unit: Unit, function: Function) -> bool:
+    """Whether a function is handed around, so that whoever calls it passes ``rngs``."""
+    if isinstance(function, ast.Lambda):
+        return True
+    parents = unit.source.parents
+    return any(
+        isinstance(n, ast.Name) and n.id == function.name and not isinstance(parents[n], ast.Call)
+        for n in ast.walk(unit.source.tree)
+    )
+
+
+def _passes_dropout(call: ast.Call) -> bool:
+    """Whether an attention call names a dropout other than 0."""
+    given = [k.value for k in call.keywords if k.arg == "dropout_p"] + call.args[4:5]
+    return any(not (isinstance(v, ast.Constant) and v.value == 0) for v in given)
 
 
 def _top_definitions(tree: ast.Module) -> dict[str, ast.stmt]:
@@ -276,5 +350,3 @@ def _top_definitions(tree: ast.Module) -> dict[str, ast.stmt]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             found[node.name] = node
     return found
-
-

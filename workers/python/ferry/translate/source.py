@@ -78,6 +78,24 @@ class SourceFile:
         before, after = self.text[line_start:start].strip(), self.text[end:line_end].strip()
         return None if before or (after and not after.startswith("#")) else (line_start, line_end)
 
+    def removal(self, node: ast.stmt) -> tuple[int, int] | None:
+        """What goes with a statement: its lines, the comment above it, a definition's gap."""
+        lines = self.full_lines(node)
+        if lines is None or isinstance(node, (ast.Import, ast.ImportFrom)):
+            return lines
+        start, end = lines
+        indent = self.indent(node)
+        while start > 0:
+            above = self.text.rfind("\n", 0, start - 1) + 1
+            if not self.text[above:start].startswith(f"{indent}#"):
+                break
+            start = above
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            rest = self.text[end:]
+            blank = len(rest) - len(rest.lstrip("\n"))
+            end += blank
+        return start, end
+
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """Parents, from the nearest to the module."""
         while (parent := self.parents.get(node)) is not None:

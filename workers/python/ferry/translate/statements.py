@@ -54,7 +54,10 @@ def _importable(tr: FileTranslator, node: ast.stmt, alias: ast.alias, module: st
     if top in sys.stdlib_module_names or top in PORTABLE or top in own:
         return True
     local = (alias.asname or alias.name).split(".")[0]
-    used = any(isinstance(n, ast.Name) and n.id == local and tr.facts.of(n) for n in ast.walk(tr.source.tree))
+    used = any(
+        isinstance(n, ast.Name) and n.id == local and tr.facts.of(n)
+        for n in ast.walk(tr.source.tree)
+    )
     if used:
         raise Refused(node, "unsupported_construct", f"the package {top} has no counterpart")
     return False
@@ -112,10 +115,16 @@ def _refuse_chained(tr: FileTranslator, node: ast.Assign) -> None:
     for target in node.targets:
         written = isinstance(target, ast.Subscript) and tr.is_tensor(target.value)
         if written or is_variable(tr, target):
-            raise Refused(node, "unsupported_construct", "several targets of which one is a tensor's element or a variable")
+            raise Refused(
+                node,
+                "unsupported_construct",
+                "several targets of which one is a tensor's element or a variable",
+            )
 
 
-def assign_attribute(tr: FileTranslator, node: ast.stmt, target: ast.Attribute, value: ast.expr) -> str | None:
+def assign_attribute(
+    tr: FileTranslator, node: ast.stmt, target: ast.Attribute, value: ast.expr
+) -> str | None:
     """``self.x = value`` in a module class: a variable, a shared variable, or anything else."""
     if not is_variable(tr, target):
         _check_new_tensor(tr, node, target, value)
@@ -127,7 +136,11 @@ def assign_attribute(tr: FileTranslator, node: ast.stmt, target: ast.Attribute, 
         place = inplace.lvalue(tr, target)
         if text == place:
             return REMOVED
-        return f"{place} = {text}" if _keeps_shape(tr, target, value) else f"{tr.keep(target)}.set_value({text})"
+        return (
+            f"{place} = {text}"
+            if _keeps_shape(tr, target, value)
+            else f"{tr.keep(target)}.set_value({text})"
+        )
     made = _makes_variable(tr, value)
     if made is False and "tensor" in tr.project.tensor_kinds[target.attr] | tr.kinds(value):
         return f"{tr.keep(target)} = {buffer(tr, value)}"
@@ -179,9 +192,15 @@ def _may_be_none(tr: FileTranslator, value: ast.expr) -> bool:
     )
 
 
-def _check_new_tensor(tr: FileTranslator, node: ast.stmt, target: ast.Attribute, value: ast.expr) -> None:
+def _check_new_tensor(
+    tr: FileTranslator, node: ast.stmt, target: ast.Attribute, value: ast.expr
+) -> None:
     if tr.is_tensor(value) and not tr.in_constructor(node):
-        raise Refused(node, "unsupported_construct", f"the tensor attribute {target.attr} first appears in forward")
+        raise Refused(
+            node,
+            "unsupported_construct",
+            f"the tensor attribute {target.attr} first appears in forward",
+        )
 
 
 def _data_after_none(tr: FileTranslator, target: ast.Attribute, value: ast.expr) -> str | None:
@@ -209,12 +228,9 @@ def _is_device_only(tr: FileTranslator, node: ast.Assign) -> bool:
     target = node.targets[0]
     if not isinstance(target, ast.Name) or not is_device(tr, node.value):
         return False
-    function = tr.source.function_of(node)
-    if function is None:
-        return False
     reads = [
         n
-        for n in ast.walk(function)
+        for n in ast.walk(tr.source.function_of(node) or tr.source.tree)
         if isinstance(n, ast.Name) and n.id == target.id and isinstance(n.ctx, ast.Load)
     ]
     return all(_places(tr, n) for n in reads)
@@ -255,7 +271,9 @@ def register(tr: FileTranslator, call: ast.Call, func: ast.Attribute) -> str:
     values = list(call.args) + [k.value for k in call.keywords if k.arg in ("tensor", "param")]
     named = {k.arg: k.value for k in call.keywords}
     name = named.get("name") or values[0]
-    value = values[-1] if len(values) > 1 and "name" not in named else named.get("tensor", values[-1])
+    value = (
+        values[-1] if len(values) > 1 and "name" not in named else named.get("tensor", values[-1])
+    )
     if len(call.args) > 2:
         value = call.args[1]
     owner = tr.render(func.value)
@@ -270,10 +288,18 @@ def _is_init_of_base(tr: FileTranslator, node: ast.Expr) -> bool:
     call = node.value
     assert isinstance(call, ast.Call)
     func = call.func
-    if not isinstance(func, ast.Attribute) or func.attr != "__init__" or not tr.in_constructor(node):
+    if (
+        not isinstance(func, ast.Attribute)
+        or func.attr != "__init__"
+        or not tr.in_constructor(node)
+    ):
         return False
     value = func.value
-    is_super = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "super"
+    is_super = (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id == "super"
+    )
     return is_super or tr.names.torch(value) == "torch.nn.Module"
 
 
@@ -293,7 +319,10 @@ def start_lines(tr: FileTranslator, owner: ast.ClassDef) -> list[str]:
     """Attributes that a class's own code reads beside those of the source."""
     lines: list[str] = []
     body = [n for f in owner.body for n in ast.walk(f)]
-    if any(isinstance(n, ast.Attribute) and n.attr == "training" and tr.kinds(n.value) == {"module"} for n in body):
+    if any(
+        isinstance(n, ast.Attribute) and n.attr == "training" and tr.kinds(n.value) == {"module"}
+        for n in body
+    ):
         lines.append("self.deterministic = False")
     if any(_draws_by_self(tr, n) for n in body):
         lines.append("self.rngs = rngs")
@@ -311,9 +340,7 @@ def _draws_by_self(tr: FileTranslator, node: ast.AST) -> bool:
 
 def needs_stream(tr: FileTranslator, node: ast.Call) -> bool:
     """Whether a call uses the key stream."""
-    method = isinstance(node.func, ast.Attribute) and node.func.attr in ("bernoulli_", "normal_", "uniform_")
-    drawn = method and tr.is_tensor(node.func.value)  # type: ignore[attr-defined]
-    return drawn or tr.project.draws(tr.unit, node) or tr.project.builds(tr.unit, node)
+    return tr.project.draws(tr.unit, node) or tr.project.builds(tr.unit, node)
 
 
 # --- blocks ---
@@ -384,7 +411,9 @@ def with_(tr: FileTranslator, node: ast.With) -> str | None:
     if not any(managers):
         return None
     if not all(m in _DETACHED | _NEUTRAL for m in managers):
-        raise Refused(node, "unsupported_construct", f"with {ast.unparse(node.items[0].context_expr)}")
+        raise Refused(
+            node, "unsupported_construct", f"with {ast.unparse(node.items[0].context_expr)}"
+        )
     for item, manager in zip(node.items, managers, strict=True):
         if manager in _AUTOCAST and not _is_disabled(item.context_expr):
             raise Refused(node, "unsupported_construct", "mixed precision is not supported")
@@ -426,12 +455,17 @@ def _detach(tr: FileTranslator, statement: ast.stmt) -> str:
     """An assignment whose value is held fixed under differentiation."""
     text = tr.render(statement)
     if not isinstance(statement, ast.Assign) or text == REMOVED:
-        if any(tr.is_tensor(n) for n in ast.walk(statement) if isinstance(n, ast.expr)) and text != REMOVED:
-            raise Refused(statement, "unsupported_construct", "only assignments are supported in a block without gradients")
+        if (
+            any(tr.is_tensor(n) for n in ast.walk(statement) if isinstance(n, ast.expr))
+            and text != REMOVED
+        ):
+            raise Refused(
+                statement,
+                "unsupported_construct",
+                "only assignments are supported in a block without gradients",
+            )
         return text
     if not tr.is_tensor(statement.value):
         return text
     left, _, right = text.partition(" = ")
     return f"{left} = lax.stop_gradient({right})"
-
-

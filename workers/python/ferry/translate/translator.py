@@ -17,13 +17,13 @@ from ferry.translate import library
 from ferry.translate.initial import Initial
 from ferry.translate.ops import operand
 from ferry.translate.project import Project, Unit
-from ferry.translate.table import OPERATIONS
 from ferry.translate.source import (
     Function,
     is_function,
     parameters,
     positioned_children,
 )
+from ferry.translate.table import OPERATIONS
 
 REMOVED = "\0removed\0"
 Rule = Callable[["FileTranslator", Any], str | None]
@@ -51,7 +51,13 @@ class Refusal:
 
     def to_json(self) -> dict[str, Any]:
         """As in the step's result."""
-        return {"code": self.code, "file": self.file, "line": self.line, "text": self.text, "why": self.why}
+        return {
+            "code": self.code,
+            "file": self.file,
+            "line": self.line,
+            "text": self.text,
+            "why": self.why,
+        }
 
 
 class Renames:
@@ -76,7 +82,12 @@ class Renames:
 
 def _binds(unit: Unit, node: ast.AST) -> set[str]:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        names = {node.name} if not unit.source.class_of(node) or not isinstance(unit.source.parents[node], ast.ClassDef) else set()
+        names = (
+            {node.name}
+            if not unit.source.class_of(node)
+            or not isinstance(unit.source.parents[node], ast.ClassDef)
+            else set()
+        )
         return names | ({a.arg for a in parameters(node)} if is_function(node) else set())
     if isinstance(node, ast.Lambda):
         return {a.arg for a in parameters(node)}
@@ -148,7 +159,9 @@ class FileTranslator:
             return self.source.text[start:end]
         return self.splice(start, end, positioned_children(node), replace or {})
 
-    def splice(self, start: int, end: int, children: list[ast.AST], replace: Mapping[ast.AST, str]) -> str:
+    def splice(
+        self, start: int, end: int, children: list[ast.AST], replace: Mapping[ast.AST, str]
+    ) -> str:
         """The text of a range with the given nodes in it rendered or replaced."""
         pieces: list[str] = []
         at = start
@@ -156,7 +169,7 @@ class FileTranslator:
         for child, text in emptied:
             first, last = self.source.span(child)
             if text == REMOVED and isinstance(child, ast.stmt):
-                lines = self.source.full_lines(child)
+                lines = self.source.removal(child)
                 if lines is None:
                     text = "pass"
                 else:
@@ -188,7 +201,12 @@ class FileTranslator:
 
     def assume(self, code: str, text: str, node: ast.AST) -> None:
         """Record an assumption with its place."""
-        entry = {"code": code, "text": text, "file": self.unit.path, "line": getattr(node, "lineno", 1)}
+        entry = {
+            "code": code,
+            "text": text,
+            "file": self.unit.path,
+            "line": getattr(node, "lineno", 1),
+        }
         if entry not in self.assumptions:
             self.assumptions.append(entry)
 
@@ -205,7 +223,8 @@ class FileTranslator:
     def ever_ran(self, node: ast.AST) -> bool:
         """Whether the run of the source entered a definition or anything inside it."""
         return any(
-            (is_function(n) and not isinstance(n, ast.Lambda) and self.facts.ran(n)) or self.facts.of(n) is not None
+            (is_function(n) and not isinstance(n, ast.Lambda) and self.facts.ran(n))
+            or self.facts.of(n) is not None
             for n in ast.walk(node)
         )
 
@@ -264,7 +283,9 @@ class FileTranslator:
                 return {"tensor"} if dotted == "torch.Tensor" else set()
         found: set[str] = set()
         for other in ast.walk(function):
-            if isinstance(other, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in other.targets):
+            if isinstance(other, ast.Assign) and any(
+                isinstance(t, ast.Name) and t.id == name for t in other.targets
+            ):
                 found |= self.kinds(other.value)
         return found
 
@@ -288,7 +309,9 @@ class FileTranslator:
         parts = [c for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr)]
         if isinstance(node, ast.Subscript):
             parts = [node.value]
-        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot, ast.In, ast.NotIn)):
+        if isinstance(node, ast.Compare) and isinstance(
+            node.ops[0], (ast.Is, ast.IsNot, ast.In, ast.NotIn)
+        ):
             return frozenset(["bool"])
         return frozenset(["tensor"]) if any(self.is_tensor(p) for p in parts) else frozenset()
 
@@ -303,7 +326,9 @@ class FileTranslator:
 
     def module_class(self, node: ast.AST) -> ast.ClassDef | None:
         """The module class around a node."""
-        return next((a for a in self.source.ancestors(node) if a in self.project.module_classes), None)  # type: ignore[return-value]
+        return next(
+            (a for a in self.source.ancestors(node) if a in self.project.module_classes), None
+        )  # type: ignore[return-value]
 
     def in_constructor(self, node: ast.AST) -> bool:
         """Whether a node is in the ``__init__`` of a module class."""
@@ -319,7 +344,11 @@ class FileTranslator:
             if name is not None:
                 return f"{name}.rngs"
             function = self.source.function_of(function)
-        raise Refused(node, "unsupported_construct", "random numbers or layers made at import have no key stream")
+        raise Refused(
+            node,
+            "unsupported_construct",
+            "random numbers or layers made at import have no key stream",
+        )
 
 
 def _emptied_blocks(

@@ -14,7 +14,11 @@ def weight_map(tensors: Sequence[Mapping[str, Any]], modules: Sequence[Mapping[s
     Tied tensors are one variable; nnx lists it under the first of its paths, and the map
     fills it from the first of its names. The other names are ``tied`` and ``ignored``.
     """
-    numbered = {m["path"] for m in modules if str(m.get("class", "")).endswith((".ModuleList", ".ParameterList"))}
+    numbered = {
+        m["path"]
+        for m in modules
+        if str(m.get("class", "")).endswith((".ModuleList", ".ParameterList"))
+    }
     groups: dict[int, list[str]] = {}
     for tensor in tensors:
         groups.setdefault(tensor["storage"], []).append(tensor["name"])
@@ -23,7 +27,7 @@ def weight_map(tensors: Sequence[Mapping[str, Any]], modules: Sequence[Mapping[s
     for names in groups.values():
         to = min(names, key=lambda name: _visit_order(name, numbered))
         params.append({"to": to, "from": [names[0]], "ops": []})
-        tied.update({other: names[0] for other in names[1:]})
+        tied.update(dict.fromkeys(names[1:], names[0]))
     result: Json = {"format": "ferry.weights/1", "params": params, "ignored": list(tied)}
     if tied:
         result["tied"] = tied

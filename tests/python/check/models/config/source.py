@@ -1,7 +1,6 @@
 from dataclasses import dataclass
-from functools import partial
+from functools import partial  # noqa: F401  the constructor's expression needs it
 
-import torch
 from torch import nn
 
 

@@ -8,14 +8,22 @@ from ferry.translate.ops import Op
 def _unary(names: str, function: str = "") -> tuple[Op, ...]:
     """Functions and methods of one argument, all spelled as in jnp (or as `function`)."""
     return tuple(
-        Op(f"torch.{n} Tensor.{n} torch.special.{n}", "input * out:refuse=None", f"{function or 'jnp.' + n}({{input}})")
+        Op(
+            f"torch.{n} Tensor.{n} torch.special.{n}",
+            "input * out:refuse=None",
+            f"{function or 'jnp.' + n}({{input}})",
+        )
         for n in names.split()
     )
 
 
 def _binary(names: str, function: str = "") -> tuple[Op, ...]:
     return tuple(
-        Op(f"torch.{n} Tensor.{n}", "input other * out:refuse=None", f"{function or 'jnp.' + n}({{input}}, {{other}})")
+        Op(
+            f"torch.{n} Tensor.{n}",
+            "input other * out:refuse=None",
+            f"{function or 'jnp.' + n}({{input}}, {{other}})",
+        )
         for n in names.split()
     )
 
@@ -26,8 +34,12 @@ def _infix(names: str, sign: str) -> Op:
 
 
 RECORDS = (
-    *_unary("abs sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh sign floor ceil"),
-    *_unary("trunc square reciprocal isnan isinf isfinite isreal logical_not conj deg2rad rad2deg angle real imag sinc i0"),
+    *_unary(
+        "abs sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh sign floor ceil"
+    ),
+    *_unary(
+        "trunc square reciprocal isnan isinf isfinite isreal logical_not conj deg2rad rad2deg angle real imag sinc i0"
+    ),
     *_unary("positive signbit"),
     *_unary("asin arcsin", "jnp.arcsin"),
     *_unary("acos arccos", "jnp.arccos"),
@@ -50,16 +62,44 @@ RECORDS = (
     Op("torch.round Tensor.round", "input * decimals=0", "jnp.round({input}{decimals?, %})"),
     Op("torch.frac Tensor.frac", "input", "{input.} - jnp.trunc({input})"),
     Op("torch.logit Tensor.logit", "input", "jax.scipy.special.logit({input})"),
-    Op("torch.nan_to_num Tensor.nan_to_num", "input nan=0.0 posinf=None neginf=None", "jnp.nan_to_num({input}{nan?, nan=%}{posinf?, posinf=%}{neginf?, neginf=%})"),
-    Op("torch.add Tensor.add", "input other * alpha=1 out:refuse=None", "{input.} + {alpha.} * {other.}", when="alpha"),
-    Op("torch.sub Tensor.sub torch.subtract", "input other * alpha=1 out:refuse=None", "{input.} - {alpha.} * {other.}", when="alpha"),
+    Op(
+        "torch.nan_to_num Tensor.nan_to_num",
+        "input nan=0.0 posinf=None neginf=None",
+        "jnp.nan_to_num({input}{nan?, nan=%}{posinf?, posinf=%}{neginf?, neginf=%})",
+    ),
+    Op(
+        "torch.add Tensor.add",
+        "input other * alpha=1 out:refuse=None",
+        "{input.} + {alpha.} * {other.}",
+        when="alpha",
+    ),
+    Op(
+        "torch.sub Tensor.sub torch.subtract",
+        "input other * alpha=1 out:refuse=None",
+        "{input.} - {alpha.} * {other.}",
+        when="alpha",
+    ),
     _infix("add", "+"),
     _infix("sub subtract", "-"),
     Op("torch.rsub Tensor.rsub", "input other", "{other.} - {input.}"),
     _infix("mul multiply", "*"),
-    Op("torch.div Tensor.div torch.divide Tensor.divide torch.true_divide", "input other * out:refuse=None", "{input.} / {other.}"),
-    Op("torch.div Tensor.div torch.divide", "input other * rounding_mode", "jnp.floor_divide({input}, {other})", when="rounding_mode='floor'"),
-    Op("torch.div Tensor.div torch.divide", "input other * rounding_mode", "jnp.trunc({input.} / {other.})", when="rounding_mode='trunc'"),
+    Op(
+        "torch.div Tensor.div torch.divide Tensor.divide torch.true_divide",
+        "input other * out:refuse=None",
+        "{input.} / {other.}",
+    ),
+    Op(
+        "torch.div Tensor.div torch.divide",
+        "input other * rounding_mode",
+        "jnp.floor_divide({input}, {other})",
+        when="rounding_mode='floor'",
+    ),
+    Op(
+        "torch.div Tensor.div torch.divide",
+        "input other * rounding_mode",
+        "jnp.trunc({input.} / {other.})",
+        when="rounding_mode='trunc'",
+    ),
     _infix("floor_divide", "//"),
     _infix("remainder", "%"),
     _infix("eq", "=="),
@@ -69,13 +109,23 @@ RECORDS = (
     _infix("gt greater", ">"),
     _infix("ge greater_equal", ">="),
     Op("torch.pow Tensor.pow", "input exponent * out:refuse=None", "{input.} ** {exponent.}"),
-    *_binary("logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor fmod hypot logaddexp"),
+    *_binary(
+        "logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor fmod hypot logaddexp"
+    ),
     *_binary("atan2 arctan2", "jnp.arctan2"),
     *_binary("xlogy", "jax.scipy.special.xlogy"),
     *_binary("matmul inner outer kron"),
     *_binary("ger", "jnp.outer"),
-    Op("torch.isclose", "input other rtol=1e-05 atol=1e-08", "jnp.isclose({input}, {other}{rtol?, rtol=%}{atol?, atol=%})"),
-    Op("torch.bmm Tensor.bmm torch.mm Tensor.mm", "input mat2 * out:refuse=None", "jnp.matmul({input}, {mat2})"),
+    Op(
+        "torch.isclose",
+        "input other rtol=1e-05 atol=1e-08",
+        "jnp.isclose({input}, {other}{rtol?, rtol=%}{atol?, atol=%})",
+    ),
+    Op(
+        "torch.bmm Tensor.bmm torch.mm Tensor.mm",
+        "input mat2 * out:refuse=None",
+        "jnp.matmul({input}, {mat2})",
+    ),
     Op("torch.mv Tensor.mv", "input vec", "jnp.matmul({input}, {vec})"),
     Op("torch.dot Tensor.dot", "input tensor", "jnp.dot({input}, {tensor})"),
     Op("torch.einsum", "equation *operands:raw", "jnp.einsum({equation}, {operands})"),
@@ -85,12 +135,44 @@ RECORDS = (
     Op("torch.linalg.cholesky torch.cholesky", "input", "jnp.linalg.cholesky({input})"),
     Op("torch.linalg.solve", "input other", "jnp.linalg.solve({input}, {other})"),
     Op("torch.linalg.multi_dot", "tensors", "jnp.linalg.multi_dot({tensors})"),
-    Op("torch.matrix_power torch.linalg.matrix_power", "input n", "jnp.linalg.matrix_power({input}, {n})"),
-    Op("torch.cross torch.linalg.cross", "input other dim=-1", "jnp.cross({input}, {other}{dim?, axis=%})"),
-    Op("torch.fft.fft", "input n=None dim=-1 norm=None", "jnp.fft.fft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})"),
-    Op("torch.fft.ifft", "input n=None dim=-1 norm=None", "jnp.fft.ifft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})"),
-    Op("torch.fft.rfft", "input n=None dim=-1 norm=None", "jnp.fft.rfft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})"),
-    Op("torch.fft.irfft", "input n=None dim=-1 norm=None", "jnp.fft.irfft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})"),
-    Op("torch.fft.fft2", "input s=None dim:axes=(-2,-1) norm=None", "jnp.fft.fft2({input}{s?, s=%}{dim?, axes=%}{norm?, norm=%})"),
-    Op("torch.fft.ifft2", "input s=None dim:axes=(-2,-1) norm=None", "jnp.fft.ifft2({input}{s?, s=%}{dim?, axes=%}{norm?, norm=%})"),
+    Op(
+        "torch.matrix_power torch.linalg.matrix_power",
+        "input n",
+        "jnp.linalg.matrix_power({input}, {n})",
+    ),
+    Op(
+        "torch.cross torch.linalg.cross",
+        "input other dim=-1",
+        "jnp.cross({input}, {other}{dim?, axis=%})",
+    ),
+    Op(
+        "torch.fft.fft",
+        "input n=None dim=-1 norm=None",
+        "jnp.fft.fft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})",
+    ),
+    Op(
+        "torch.fft.ifft",
+        "input n=None dim=-1 norm=None",
+        "jnp.fft.ifft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})",
+    ),
+    Op(
+        "torch.fft.rfft",
+        "input n=None dim=-1 norm=None",
+        "jnp.fft.rfft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})",
+    ),
+    Op(
+        "torch.fft.irfft",
+        "input n=None dim=-1 norm=None",
+        "jnp.fft.irfft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})",
+    ),
+    Op(
+        "torch.fft.fft2",
+        "input s=None dim:axes=(-2,-1) norm=None",
+        "jnp.fft.fft2({input}{s?, s=%}{dim?, axes=%}{norm?, norm=%})",
+    ),
+    Op(
+        "torch.fft.ifft2",
+        "input s=None dim:axes=(-2,-1) norm=None",
+        "jnp.fft.ifft2({input}{s?, s=%}{dim?, axes=%}{norm?, norm=%})",
+    ),
 )
