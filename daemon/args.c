@@ -9,7 +9,16 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { OPT_LISTEN = 1000, OPT_DATA_DIR, OPT_CONFIG, OPT_SET, OPT_HELP, OPT_VERSION, OPT_PRINT_CONFIG, OPT_PRINT_ROUTES };
+enum {
+    OPT_LISTEN = 1000,
+    OPT_DATA_DIR,
+    OPT_CONFIG,
+    OPT_SET,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_PRINT_CONFIG,
+    OPT_PRINT_ROUTES
+};
 
 static const struct option OPTIONS[] = {{"listen", required_argument, NULL, OPT_LISTEN},
                                         {"data-dir", required_argument, NULL, OPT_DATA_DIR},
@@ -24,7 +33,8 @@ static const struct option OPTIONS[] = {{"listen", required_argument, NULL, OPT_
 void args_help(FILE *out)
 {
     (void)fputs("Usage: ferryd [OPTION]...\n"
-                "Migrates PyTorch models to JAX over HTTP and proves the result. Runs in the foreground, logs to stderr.\n\n"
+                "Migrates PyTorch models to JAX over HTTP and proves the result. Runs in the foreground, "
+                "logs to stderr.\n\n"
                 "  --listen HOST:PORT       same as --set server.listen=HOST:PORT\n"
                 "  --data-dir DIR           same as --set store.data_dir=DIR\n"
                 "  --config FILE            read an INI file\n"
@@ -75,7 +85,8 @@ int args_parse(int argc, char **argv, struct config *c, enum args_action *action
         opterr = 0;
         for (int opt; (opt = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
             if (opt == '?')
-                return err_set(e, FERR_CONFIG, "unknown option or missing value: %s (see --help)", argv[optind - 1]);
+                return err_set(e, FERR_CONFIG, "unknown option or missing value: %s (see --help)",
+                               argv[optind - 1]);
             int rc = pass == 0 ? apply_file(opt, c, e) : apply_setting(opt, c, action, e);
             if (rc != 0)
                 return rc;

@@ -72,8 +72,8 @@ static int check_number(const struct config_row *row, const char *value, struct 
     if (errno || end == value || *end)
         return err_set(e, FERR_CONFIG, "%s.%s: \"%s\" is not a whole number", row->section, row->key, value);
     if (n < row->min || n > row->max)
-        return err_set(e, FERR_CONFIG, "%s.%s: %lld is outside %" PRId64 "..%" PRId64, row->section, row->key, n,
-                       row->min, row->max);
+        return err_set(e, FERR_CONFIG, "%s.%s: %lld is outside %" PRId64 "..%" PRId64, row->section, row->key,
+                       n, row->min, row->max);
     return 0;
 }
 
@@ -82,8 +82,8 @@ static int check_choice(enum config_key key, const char *value, struct err *e)
     for (const char *const *word = choices_of(key); *word; word++)
         if (strcmp(*word, value) == 0)
             return 0;
-    return err_set(e, FERR_CONFIG, "%s.%s: \"%s\" is none of its words (%s)", ROWS[key].section, ROWS[key].key,
-                   value, ROWS[key].help);
+    return err_set(e, FERR_CONFIG, "%s.%s: \"%s\" is none of its words (%s)", ROWS[key].section,
+                   ROWS[key].key, value, ROWS[key].help);
 }
 
 int config_set_key(struct config *c, enum config_key key, const char *value, struct err *e)
@@ -154,7 +154,8 @@ int config_load(struct config *c, const char *path, struct err *e)
         return 0;
     if (line < 0)
         return err_set(e, FERR_CONFIG, "%s: cannot be read", path);
-    return err_set(e, FERR_CONFIG, "%s:%d: %s", path, line, load.rc != 0 ? local.text : "neither [section] nor key = value");
+    return err_set(e, FERR_CONFIG, "%s:%d: %s", path, line,
+                   load.rc != 0 ? local.text : "neither [section] nor key = value");
 }
 
 const char *config_text(const struct config *c, enum config_key key)

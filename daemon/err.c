@@ -26,7 +26,8 @@ static const struct ferr_row *row_of(int code)
     return (i >= 0 && i < FERR_COUNT) ? &ROWS[i] : &ROWS[FERR_I_INTERNAL];
 }
 
-__attribute__((format(printf, 4, 0))) static void set_text(struct err *e, enum ferr code, const char *pointer, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void set_text(struct err *e, enum ferr code, const char *pointer,
+                                                           const char *fmt, va_list ap)
 {
     e->code = code;
     (void)snprintf(e->pointer, sizeof e->pointer, "%s", pointer);

@@ -1,9 +1,10 @@
 /*
  * main.c: start, run and stop of the daemon.
  *
- * Main thread: owns the uv loop with signals and timers and the zygotes' supervision. Start-up order: store, sandbox,
- * pool, http; shutdown is the reverse of who may still call whom: http stops accepting, workers
- * drain and give unfinished jobs back, streams end, the store closes last. A failed start is fatal with one log line.
+ * Main thread: owns the uv loop with signals and timers and the zygotes' supervision. Start-up order: store,
+ * sandbox, pool, http; shutdown is the reverse of who may still call whom: http stops accepting, workers
+ * drain and give unfinished jobs back, streams end, the store closes last. A failed start is fatal with one
+ * log line.
  */
 #include "api/api.h"
 #include "daemon/args.h"
@@ -123,12 +124,14 @@ static int find_paths(struct daemon *d, struct err *e)
     const struct config *c = d->config;
     d->jail = path_or_beside(config_text(c, CONFIG_sandbox_jail), "ferry-jail");
     d->package = path_or_beside(config_text(c, CONFIG_sandbox_package_dir), "python");
-    d->python[SANDBOX_TORCH] = path_or_beside(config_text(c, CONFIG_sandbox_torch_python), "envs/torch/bin/python");
+    d->python[SANDBOX_TORCH] =
+        path_or_beside(config_text(c, CONFIG_sandbox_torch_python), "envs/torch/bin/python");
     d->python[SANDBOX_JAX] = path_or_beside(config_text(c, CONFIG_sandbox_jax_python), "envs/jax/bin/python");
     const char *const paths[] = {d->jail, d->package, d->python[SANDBOX_TORCH], d->python[SANDBOX_JAX]};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (!paths[i] || access(paths[i], R_OK) != 0)
-            return err_set(e, FERR_CONFIG, "%s is not there (run make deps and make)", paths[i] ? paths[i] : "a path");
+            return err_set(e, FERR_CONFIG, "%s is not there (run make deps and make)",
+                           paths[i] ? paths[i] : "a path");
     return 0;
 }
 
@@ -310,7 +313,8 @@ static int run(struct config *c)
 {
     struct daemon d = {.config = c, .started_us = clock_mono_us()};
     struct err e = {0};
-    (void)mallopt(M_ARENA_MAX, 2); /* many threads, little parallel allocation: keeps the resident size small */
+    (void)mallopt(M_ARENA_MAX,
+                  2); /* many threads, little parallel allocation: keeps the resident size small */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(077);
     log_set_level((enum log_level)log_level_parse(config_text(c, CONFIG_log_level)));

@@ -45,16 +45,16 @@ static int find(const char *const *words, size_t n, const char *s)
     return -1;
 }
 
-#define WORDS(prefix, type, table, count)                                                          \
-    const char *prefix##_name(enum type v)                                                         \
-    {                                                                                              \
-        assert((unsigned)v < (unsigned)(count));                                                   \
-        return table[v];                                                                           \
+#define WORDS(prefix, type, table, count)        \
+    const char *prefix##_name(enum type v)       \
+    {                                            \
+        assert((unsigned)v < (unsigned)(count)); \
+        return table[v];                         \
     }
-#define PARSER(prefix, table, count)                                                               \
-    int prefix##_parse(const char *s)                                                              \
-    {                                                                                              \
-        return find(table, (count), s);                                                            \
+#define PARSER(prefix, table, count)    \
+    int prefix##_parse(const char *s)   \
+    {                                   \
+        return find(table, (count), s); \
     }
 
 WORDS(job_state, job_state, JOB_STATES, JOB_STATE_COUNT)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hostile import HOSTILE, LIMITS, Hostile
-from runner import SandboxRunner, make_package, outcome
+from runner import SandboxRunner, outcome
 
 NEIGHBOUR = """
 import time
@@ -20,14 +19,6 @@ while time.monotonic() < end:
     total += (torch.randn(64, 64) @ torch.eye(64)).sum() * 0
 answer = float(total)
 """
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxRunner]:
-    package = make_package(tmp_path_factory.mktemp("package"))
-    runner = SandboxRunner(package, "--slots", "2")
-    yield runner
-    assert runner.close() == 0
 
 
 def processes_named(name: str) -> list[str]:

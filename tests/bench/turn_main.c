@@ -3,8 +3,9 @@
  *
  *     build/tests/turn_main FOLDER REPEATS
  *
- * FOLDER holds check.json (the step's request), plan.json, given.safetensors and expected.safetensors. Runs the real
- * sandbox and the real verdict REPEATS times and prints one line of seconds a turn, then the verdict of the last.
+ * FOLDER holds check.json (the step's request), plan.json, given.safetensors and expected.safetensors. Runs
+ * the real sandbox and the real verdict REPEATS times and prints one line of seconds a turn, then the verdict
+ * of the last.
  */
 #include "daemon/clock.h"
 #include "workers/sandbox/sandbox.h"
@@ -51,7 +52,8 @@ static json_t *load_json(const struct bench *b, const char *name)
 }
 
 /* One turn; the verdict's word goes to `word`. */
-static double turn(struct bench *b, struct worker_io *io, const char *request, const json_t *plan, char word[32])
+static double turn(struct bench *b, struct worker_io *io, const char *request, const json_t *plan,
+                   char word[32])
 {
     struct err e = {0};
     struct sandbox_step step = {.env = SANDBOX_JAX,

@@ -113,8 +113,10 @@ static json_t *describe(const json_t *order, const struct sandbox_step *step, in
     (void)json_object_set_new(line, "detail", json_string(r->detail));
     (void)json_object_set_new(line, "result", r->result ? json_incref(r->result) : json_null());
     (void)json_object_set_new(line, "output", r->output ? json_string(r->output) : json_null());
-    (void)json_object_set_new(line, "output_bytes", json_integer(r->output ? (json_int_t)strlen(r->output) : 0));
-    (void)json_object_set_new(line, "confinement", r->confinement ? json_incref(r->confinement) : json_null());
+    (void)json_object_set_new(line, "output_bytes",
+                              json_integer(r->output ? (json_int_t)strlen(r->output) : 0));
+    (void)json_object_set_new(line, "confinement",
+                              r->confinement ? json_incref(r->confinement) : json_null());
     (void)json_object_set_new(line, "wall_s", json_real(r->wall_s));
     (void)json_object_set_new(line, "cpu_s", json_real(r->cpu_s));
     (void)json_object_set_new(line, "peak_rss_bytes", json_integer((json_int_t)r->peak_rss_bytes));
@@ -219,9 +221,12 @@ static void on_done(uv_async_t *done)
 static void parse_options(int argc, char **argv, struct sandbox_options *o)
 {
     static const struct option OPTIONS[] = {
-        {"jail", required_argument, NULL, 'j'},    {"torch", required_argument, NULL, 't'},
-        {"jax", required_argument, NULL, 'x'},     {"package", required_argument, NULL, 'p'},
-        {"slots", required_argument, NULL, 's'},   {"weak", no_argument, NULL, 'w'},
+        {"jail", required_argument, NULL, 'j'},
+        {"torch", required_argument, NULL, 't'},
+        {"jax", required_argument, NULL, 'x'},
+        {"package", required_argument, NULL, 'p'},
+        {"slots", required_argument, NULL, 's'},
+        {"weak", no_argument, NULL, 'w'},
         {NULL, 0, NULL, 0},
     };
     for (int opt; (opt = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {

@@ -21,7 +21,8 @@ static void errors_carry_code_text_and_pointer(void **state)
 {
     (void)state;
     struct err e = {0};
-    assert_int_equal(err_at(&e, FERR_INVALID_FIELD, "/inputs/0/shape", "axis %d is negative", 2), FERR_INVALID_FIELD);
+    assert_int_equal(err_at(&e, FERR_INVALID_FIELD, "/inputs/0/shape", "axis %d is negative", 2),
+                     FERR_INVALID_FIELD);
     assert_string_equal(e.text, "axis 2 is negative");
     assert_string_equal(e.pointer, "/inputs/0/shape");
     assert_int_equal(err_errno(&e, 2, "open %s", "x"), FERR_IO); /* 2 is ENOENT */
@@ -156,7 +157,8 @@ static void log_lines_are_one_line_each(void **state)
     (void)state;
     char line[4200];
     with_stderr(say_something, line, sizeof line);
-    assert_non_null(strstr(line, "Z info job msg=\"step \\\"x\\\" done\" job_id=job_1 text=\"a\\nb = c\" none=\"\"\n"));
+    assert_non_null(
+        strstr(line, "Z info job msg=\"step \\\"x\\\" done\" job_id=job_1 text=\"a\\nb = c\" none=\"\"\n"));
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
 }
 

@@ -1,15 +1,16 @@
 /*
  * code.c: the version of the code that runs in steps, as a hash.
  *
- * Main thread, at start. It covers the ferry package's files and what is installed in both environments (their
- * package folders' names), so that a changed rule or an added package makes old step results unfindable.
+ * Main thread, at start. It covers the ferry package's files and what is installed in both environments
+ * (their package folders' names), so that a changed rule or an added package makes old step results
+ * unfindable.
  */
 #include "workers/pipeline/pipeline.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <glob.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,8 @@ static void list_packages(struct buf *out, const char *python)
 {
     char pattern[4096];
     const char *bin = strstr(python, "/bin/");
-    (void)snprintf(pattern, sizeof pattern, "%.*s/lib/python3*/site-packages/*.dist-info", bin ? (int)(bin - python) : 0,
-                   python);
+    (void)snprintf(pattern, sizeof pattern, "%.*s/lib/python3*/site-packages/*.dist-info",
+                   bin ? (int)(bin - python) : 0, python);
     glob_t found;
     if (glob(pattern, 0, NULL, &found) == 0)
         for (size_t i = 0; i < found.gl_pathc; i++)
@@ -76,8 +77,8 @@ static void hash_sorted(char *text, char sha[STORE_SHA_SIZE])
     free(joined);
 }
 
-int pipeline_hash_code(struct pipeline *p, const char *package_dir, const char *const python[SANDBOX_ENV_COUNT],
-                       struct err *e)
+int pipeline_hash_code(struct pipeline *p, const char *package_dir,
+                       const char *const python[SANDBOX_ENV_COUNT], struct err *e)
 {
     char *root = realpath(package_dir, NULL);
     if (!root)

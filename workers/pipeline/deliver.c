@@ -14,7 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int run_store_text(struct run *r, const char *name, const char *media_type, const char *text, size_t len, struct err *e)
+int run_store_text(struct run *r, const char *name, const char *media_type, const char *text, size_t len,
+                   struct err *e)
 {
     char sha[STORE_SHA_SIZE];
     int rc = store_blob_put(r->p->store, text, len, sha, e);
@@ -28,8 +29,8 @@ int run_store_attempt(struct run *r, struct err *e)
     json_t *draft = r->drafted.result, *result = run_result(r);
     char now[CLOCK_RFC3339_SIZE];
     json_t *attempt = json_pack(
-        "{s:i, s:s, s:O, s:O*, s:O, s:O, s:O, s:O, s:s}", "n", 1, "engine", engine_name(ENGINE_BUILTIN), "files",
-        json_object_get(draft, "files"), "weights", json_object_get(draft, "weights"), "stages",
+        "{s:i, s:s, s:O, s:O*, s:O, s:O, s:O, s:O, s:s}", "n", 1, "engine", engine_name(ENGINE_BUILTIN),
+        "files", json_object_get(draft, "files"), "weights", json_object_get(draft, "weights"), "stages",
         json_object_get(result, "stages"), "score", json_object_get(result, "score"), "refusals", r->refusals,
         "first_difference", json_object_get(result, "first_difference"), "created_at",
         clock_rfc3339(clock_wall_us(), now));
@@ -47,7 +48,8 @@ int run_store_attempt(struct run *r, struct err *e)
     return rc;
 }
 
-/* ---- the bundle ------------------------------------------------------------------------------------------ */
+/* ---- the bundle ------------------------------------------------------------------------------------------
+ */
 
 struct packing {
     struct bundle_entry *entries; /* entries own their path; text is borrowed from `owned` or JSON */
@@ -57,7 +59,8 @@ struct packing {
     size_t n_texts, n_fds;
 };
 
-static void pack(struct packing *p, const char *prefix, const char *path, const char *data, size_t len, int fd)
+static void pack(struct packing *p, const char *prefix, const char *path, const char *data, size_t len,
+                 int fd)
 {
     if (p->n == p->cap) {
         p->cap = p->cap ? 2 * p->cap : 16;
@@ -74,7 +77,8 @@ static void pack_files(struct packing *p, const char *prefix, const json_t *file
 {
     size_t i;
     json_t *file;
-    json_array_foreach((json_t *)(uintptr_t)files, i, file) {
+    json_array_foreach((json_t *)(uintptr_t)files, i, file)
+    {
         const char *path = json_string_value(json_object_get(file, "path"));
         json_t *content = json_object_get(file, "content");
         if (path && json_is_string(content))
@@ -118,7 +122,8 @@ static const char *text_of(const json_t *files, const char *path)
 {
     size_t i;
     json_t *file;
-    json_array_foreach((json_t *)(uintptr_t)files, i, file) {
+    json_array_foreach((json_t *)(uintptr_t)files, i, file)
+    {
         const char *name = json_string_value(json_object_get(file, "path"));
         if (name && strcmp(name, path) == 0)
             return json_string_value(json_object_get(file, "content"));
@@ -166,8 +171,8 @@ static int deliver_candidate(struct run *r, const json_t *report, struct err *e)
     json_t *draft = r->drafted.result;
     json_t *request = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}", "files",
                                 json_object_get(json_object_get(r->request, "source"), "files"), "candidate",
-                                json_object_get(draft, "files"), "weights", json_object_get(draft, "weights"), "plan",
-                                json_object_get(r->captured.result, "plan"), "tensors",
+                                json_object_get(draft, "files"), "weights", json_object_get(draft, "weights"),
+                                "plan", json_object_get(r->captured.result, "plan"), "tensors",
                                 json_object_get(r->captured.result, "tensors"), "report", report);
     struct step_in ins[] = {{"given", step_out_sha(&r->captured, "given")},
                             {"expected", step_out_sha(&r->captured, "expected")}};
@@ -177,7 +182,8 @@ static int deliver_candidate(struct run *r, const json_t *report, struct err *e)
     if (rc == RUN_GO_ON) {
         const char *markdown = text_of(json_object_get(delivered.result, "files"), "REPORT.md");
         if (markdown)
-            rc = run_store_text(r, "REPORT.md", "text/markdown; charset=utf-8", markdown, strlen(markdown), e);
+            rc =
+                run_store_text(r, "REPORT.md", "text/markdown; charset=utf-8", markdown, strlen(markdown), e);
     }
     if (rc == RUN_GO_ON)
         rc = store_bundle(r, report, &delivered, e);
@@ -207,7 +213,8 @@ int run_deliver(struct run *r, struct err *e)
     if (rc >= 0 && text)
         rc = run_store_text(r, "report.json", "application/json", text, strlen(text), e);
     if (rc >= 0)
-        rc = run_store_text(r, "logs.txt", "text/plain; charset=utf-8", r->log.data ? r->log.data : "", r->log.len, e);
+        rc = run_store_text(r, "logs.txt", "text/plain; charset=utf-8", r->log.data ? r->log.data : "",
+                            r->log.len, e);
     free(text);
     json_decref(report);
     return rc < 0 ? rc : 0;

@@ -28,7 +28,8 @@ static int open_tensors(struct run *r, const char *sha, struct st_file **out, st
     return rc;
 }
 
-/* What a sandbox wrote may be malformed: the fault of the source in the oracle, of the candidate in its arrays. */
+/* What a sandbox wrote may be malformed: the fault of the source in the oracle, of the candidate in its
+ * arrays. */
 static int malformed(struct run *r, int rc, bool candidate, const char *what, const struct err *e)
 {
     if (rc != FERR_INVALID_TENSORS && rc != FERR_INVALID_FIELD)
@@ -39,8 +40,8 @@ static int malformed(struct run *r, int rc, bool candidate, const char *what, co
     return rc;
 }
 
-static int open_pair(struct run *r, const struct step_out *checked, struct st_file **expected, struct st_file **actual,
-                     struct err *e)
+static int open_pair(struct run *r, const struct step_out *checked, struct st_file **expected,
+                     struct st_file **actual, struct err *e)
 {
     *expected = *actual = NULL;
     int rc = open_tensors(r, step_out_sha(&r->captured, "expected"), expected, e);
@@ -52,8 +53,8 @@ static int open_pair(struct run *r, const struct step_out *checked, struct st_fi
     return malformed(r, rc, true, "the candidate's tensors", e);
 }
 
-static struct verdict_input input_of(const struct run *r, const struct step_out *checked, const struct st_file *expected,
-                                     const struct st_file *actual)
+static struct verdict_input input_of(const struct run *r, const struct step_out *checked,
+                                     const struct st_file *expected, const struct st_file *actual)
 {
     return (struct verdict_input){.plan = json_object_get(r->captured.result, "plan"),
                                   .expected = expected,
@@ -62,8 +63,8 @@ static struct verdict_input input_of(const struct run *r, const struct step_out 
                                   .tol = &VERDICT_TOLERANCES_DEFAULT};
 }
 
-/* Runs the candidate once more with every submodule's output recorded, and places the first difference. A candidate that
- * cannot be placed keeps the difference that the stage showed. */
+/* Runs the candidate once more with every submodule's output recorded, and places the first difference. A
+ * candidate that cannot be placed keeps the difference that the stage showed. */
 static int locate(struct run *r, struct err *e)
 {
     static const char *const OUTS[] = {"actual"};
@@ -106,7 +107,8 @@ static int conclude(struct run *r)
         return RUN_ENDED;
     }
     json_t *difference = json_object_get(r->judged, "first_difference");
-    (void)run_end(r, reason < 0 ? REASON_DIFFERS : (enum reason)reason, true, json_object_get(difference, "error"));
+    (void)run_end(r, reason < 0 ? REASON_DIFFERS : (enum reason)reason, true,
+                  json_object_get(difference, "error"));
     if (verdict >= 0)
         r->verdict = (enum verdict_kind)verdict;
     return RUN_ENDED;

@@ -27,7 +27,8 @@ json_t *run_result(const struct run *r)
     json_t *difference = json_object_get(r->judged, "first_difference");
     json_t *out = json_object();
     (void)json_object_set_new(out, "verdict", json_string(verdict_name(r->verdict)));
-    (void)json_object_set_new(out, "reason", r->reason < 0 ? json_null() : json_string(reason_name((enum reason)r->reason)));
+    (void)json_object_set_new(out, "reason",
+                              r->reason < 0 ? json_null() : json_string(reason_name((enum reason)r->reason)));
     (void)json_object_set_new(out, "score", score ? json_incref(score) : json_integer(0));
     (void)json_object_set_new(out, "stages", stages ? json_incref(stages) : stages_not_run());
     (void)json_object_set(out, "assumptions", r->assumptions);
@@ -42,7 +43,8 @@ json_t *run_result(const struct run *r)
 json_t *run_usage(const struct run *r)
 {
     double seconds = (double)(clock_mono_us() - r->started_us) / 1e6;
-    return json_pack("{s:f, s:i, s:i}", "seconds", round(seconds * 1e6) / 1e6, "tokens_in", 0, "tokens_out", 0);
+    return json_pack("{s:f, s:i, s:i}", "seconds", round(seconds * 1e6) / 1e6, "tokens_in", 0, "tokens_out",
+                     0);
 }
 
 static json_t *contract(const struct run *r)
@@ -52,9 +54,9 @@ static json_t *contract(const struct run *r)
     json_t *draws = json_object_get(plan, "draws");
     json_t *cases = json_object_get(plan, "cases");
     return json_pack("{s:O*, s:i, s:i, s:{s:f, s:f, s:f}}", "draws", draws, "inputs",
-                     (int)json_array_size(json_object_get(plan, "inputs")), "cases", (int)json_array_size(cases),
-                     "tolerances", "float64_relative", tol->f64_relative, "float32_factor", tol->f32_factor,
-                     "float32_floor", tol->f32_floor);
+                     (int)json_array_size(json_object_get(plan, "inputs")), "cases",
+                     (int)json_array_size(cases), "tolerances", "float64_relative", tol->f64_relative,
+                     "float32_factor", tol->f32_factor, "float32_floor", tol->f32_floor);
 }
 
 json_t *run_report(const struct run *r)
@@ -62,13 +64,14 @@ json_t *run_report(const struct run *r)
     const char *oracle_given = step_out_sha(&r->captured, "given");
     const char *oracle_expected = step_out_sha(&r->captured, "expected");
     json_t *entry = json_object_get(json_object_get(r->captured.result, "plan"), "entry");
-    json_t *job = json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:s}", "id", r->job.id, "name", r->job.name, "entry", r->job.entry,
-                            "kind", kind_name(r->job.kind), "engine", engine_name(r->job.engine), "style",
-                            style_name(r->job.style));
+    json_t *job = json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:s}", "id", r->job.id, "name", r->job.name, "entry",
+                            r->job.entry, "kind", kind_name(r->job.kind), "engine",
+                            engine_name(r->job.engine), "style", style_name(r->job.style));
     if (entry)
         (void)json_object_set(job, "resolved_entry", entry);
-    return json_pack("{s:s, s:o, s:o, s:o, s:{s:s?, s:s?}, s:O, s:O, s:{s:i}, s:o, s:O, s:O}", "format", "ferry.report/1",
-                     "job", job, "result", run_result(r), "contract", contract(r), "oracle", "given_sha256", oracle_given,
-                     "expected_sha256", oracle_expected, "confinement", r->confinement, "versions", r->versions, "seeds",
-                     "oracle", r->p->seed, "usage", run_usage(r), "step_seconds", r->seconds, "notes", r->notes);
+    return json_pack("{s:s, s:o, s:o, s:o, s:{s:s?, s:s?}, s:O, s:O, s:{s:i}, s:o, s:O, s:O}", "format",
+                     "ferry.report/1", "job", job, "result", run_result(r), "contract", contract(r), "oracle",
+                     "given_sha256", oracle_given, "expected_sha256", oracle_expected, "confinement",
+                     r->confinement, "versions", r->versions, "seeds", "oracle", r->p->seed, "usage",
+                     run_usage(r), "step_seconds", r->seconds, "notes", r->notes);
 }

@@ -2,8 +2,9 @@
  * run.c: a job from top to bottom.
  *
  * Worker thread. The stretch between claim and end reads in the order of DESIGN's table: inspect, capture,
- * draft, check, judge, deliver. A stretch says RUN_GO_ON, RUN_ENDED (the job's outcome is known; what can still be
- * delivered is) or a code: cancelled and shutting down have ends of their own, anything else is an internal error.
+ * draft, check, judge, deliver. A stretch says RUN_GO_ON, RUN_ENDED (the job's outcome is known; what can
+ * still be delivered is) or a code: cancelled and shutting down have ends of their own, anything else is an
+ * internal error.
  */
 #include "workers/pipeline/pipeline.h"
 
@@ -41,8 +42,7 @@ void run_extend(json_t *array, const json_t *more)
 {
     size_t i;
     json_t *item;
-    json_array_foreach((json_t *)(uintptr_t)more, i, item)
-        (void)json_array_append(array, item);
+    json_array_foreach((json_t *)(uintptr_t)more, i, item)(void) json_array_append(array, item);
 }
 
 static void take_notes(struct run *r, const struct step_out *step, const char *env)
@@ -81,8 +81,8 @@ static int run_capture(struct run *r, struct err *e)
     json_t *request = source_request(r);
     (void)json_object_set(request, "inspected", r->inspected.result);
     (void)json_object_set_new(request, "recipe",
-                              json_pack("{s:i, s:i, s:i, s:i}", "draws", r->p->draws, "inputs", r->p->inputs, "seed",
-                                        r->p->seed, "train_steps", 2));
+                              json_pack("{s:i, s:i, s:i, s:i}", "draws", r->p->draws, "inputs", r->p->inputs,
+                                        "seed", r->p->seed, "train_steps", 2));
     int rc = step_run(r, STEP_CAPTURE, "capture", request, NULL, 0, OUTS, 2, &r->captured, e);
     json_decref(request);
     if (rc == RUN_GO_ON)
@@ -93,10 +93,11 @@ static int run_capture(struct run *r, struct err *e)
 static int run_draft(struct run *r, struct err *e)
 {
     json_t *oracle = r->captured.result;
-    json_t *request = json_pack(
-        "{s:O, s:O, s:O, s:O, s:s, s:s}", "files", json_object_get(json_object_get(r->request, "source"), "files"),
-        "plan", json_object_get(oracle, "plan"), "facts", json_object_get(oracle, "facts"), "tensors",
-        json_object_get(oracle, "tensors"), "style", style_name(r->job.style), "engine", "builtin");
+    json_t *request =
+        json_pack("{s:O, s:O, s:O, s:O, s:s, s:s}", "files",
+                  json_object_get(json_object_get(r->request, "source"), "files"), "plan",
+                  json_object_get(oracle, "plan"), "facts", json_object_get(oracle, "facts"), "tensors",
+                  json_object_get(oracle, "tensors"), "style", style_name(r->job.style), "engine", "builtin");
     if (!request)
         return run_end(r, REASON_RESULT_INVALID, false, NULL);
     int rc = step_run(r, STEP_DRAFT, "draft", request, NULL, 0, NULL, 0, &r->drafted, e);
@@ -117,10 +118,11 @@ json_t *run_check_request(const struct run *r, bool locate)
     for (int s = 0; s < STAGE_COUNT; s++)
         if (stage_implemented((enum stage)s))
             (void)json_array_append_new(stages, json_string(stage_name((enum stage)s)));
-    return json_pack("{s:O, s:O, s:O, s:O, s:o, s:b, s:n}", "files", json_object_get(r->drafted.result, "files"),
-                     "weights", json_object_get(r->drafted.result, "weights"), "plan",
-                     json_object_get(r->captured.result, "plan"), "tensors",
-                     json_object_get(r->captured.result, "tensors"), "stages", stages, "locate", locate, "entry");
+    return json_pack(
+        "{s:O, s:O, s:O, s:O, s:o, s:b, s:n}", "files", json_object_get(r->drafted.result, "files"),
+        "weights", json_object_get(r->drafted.result, "weights"), "plan",
+        json_object_get(r->captured.result, "plan"), "tensors",
+        json_object_get(r->captured.result, "tensors"), "stages", stages, "locate", locate, "entry");
 }
 
 static int run_check(struct run *r, struct err *e)
@@ -140,8 +142,8 @@ static int run_check(struct run *r, struct err *e)
 /* Everything up to the verdict. */
 static int run_to_verdict(struct run *r, struct err *e)
 {
-    static int (*const STRETCHES[])(struct run *, struct err *) = {run_inspect, run_capture, run_draft, run_check,
-                                                                   run_judge};
+    static int (*const STRETCHES[])(struct run *, struct err *) = {run_inspect, run_capture, run_draft,
+                                                                   run_check, run_judge};
     int rc = RUN_GO_ON;
     for (size_t i = 0; i < sizeof STRETCHES / sizeof STRETCHES[0] && rc == RUN_GO_ON; i++)
         rc = STRETCHES[i](r, e);
@@ -225,11 +227,12 @@ static void stop(struct run *r, int rc, const struct err *e)
         rc = append_end(r, EVENT_JOB_FAILED, true, &later);
     }
     if (rc != 0)
-        log_error("job", "its end could not be stored; the next start takes it up again", "job_id", r->lease->job_id,
-                  "error", later.text);
+        log_error("job", "its end could not be stored; the next start takes it up again", "job_id",
+                  r->lease->job_id, "error", later.text);
 }
 
-static void run_init(struct run *r, const struct pipeline *p, struct worker_io *io, const struct store_lease *lease)
+static void run_init(struct run *r, const struct pipeline *p, struct worker_io *io,
+                     const struct store_lease *lease)
 {
     *r = (struct run){.p = p, .io = io, .lease = lease, .reason = -1, .verdict = VERDICT_EQUAL};
     r->started_us = clock_mono_us();

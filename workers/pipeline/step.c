@@ -33,14 +33,14 @@ const char *step_out_sha(const struct step_out *o, const char *name)
     return NULL;
 }
 
-static int step_key(const struct run *r, const char *function, json_t *request, const struct step_in *ins, size_t n_in,
-                    char key[STORE_SHA_SIZE], struct err *e)
+static int step_key(const struct run *r, const char *function, json_t *request, const struct step_in *ins,
+                    size_t n_in, char key[STORE_SHA_SIZE], struct err *e)
 {
     json_t *inputs = json_object();
     for (size_t i = 0; i < n_in; i++)
         (void)json_object_set_new(inputs, ins[i].name, json_string(ins[i].sha));
-    json_t *whole = json_pack("{s:s, s:s, s:O, s:o}", "step", function, "code", r->p->code, "request", request, "in",
-                              inputs);
+    json_t *whole = json_pack("{s:s, s:s, s:O, s:o}", "step", function, "code", r->p->code, "request",
+                              request, "in", inputs);
     char *text = whole ? json_dumps(whole, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(whole);
     if (!text)
@@ -166,14 +166,15 @@ static int step_judge(struct run *r, enum step_kind kind, const struct sandbox_s
     return run_end(r, reason < 0 ? REASON_RESULT_INVALID : (enum reason)reason, candidate, error);
 }
 
-static int step_finish(struct run *r, enum step_kind kind, const char *function, double seconds, bool cached,
-                       struct err *e)
+/* The key in the event ties the stored step to the job, so that both go together. */
+static int step_finish(struct run *r, enum step_kind kind, const char *function, const char *key,
+                       double seconds, bool cached, struct err *e)
 {
     (void)json_object_set_new(r->seconds, function, json_real(seconds));
     r->steps_done++;
     return append(r, EVENT_STEP_FINISHED,
-                  json_pack("{s:s, s:f, s:b, s:i, s:i}", "step", step_name(kind), "seconds", seconds, "cached", cached,
-                            "done", r->steps_done, "total", STEPS_TOTAL),
+                  json_pack("{s:s, s:s, s:f, s:b, s:i, s:i}", "key", key, "step", step_name(kind), "seconds",
+                            seconds, "cached", cached, "done", r->steps_done, "total", STEPS_TOTAL),
                   e);
 }
 
@@ -193,28 +194,31 @@ static int step_fresh(struct run *r, enum step_kind kind, struct sandbox_step *s
         if (rc == RUN_GO_ON)
             rc = step_to_store(r, key, step, &result, out, e);
         if (rc == 0)
-            rc = step_finish(r, kind, step->name, result.wall_s, false, e);
+            rc = step_finish(r, kind, step->name, key, result.wall_s, false, e);
     }
     sandbox_result_fini(&result);
     return rc;
 }
 
-int step_run(struct run *r, enum step_kind kind, const char *function, json_t *request, const struct step_in *ins,
-             size_t n_in, const char *const *outs, size_t n_out, struct step_out *out, struct err *e)
+int step_run(struct run *r, enum step_kind kind, const char *function, json_t *request,
+             const struct step_in *ins, size_t n_in, const char *const *outs, size_t n_out,
+             struct step_out *out, struct err *e)
 {
     assert(n_in <= 4 && n_out <= 4);
     char key[STORE_SHA_SIZE];
     int rc = step_key(r, function, request, ins, n_in, key, e);
     if (rc == 0)
         rc = append(r, EVENT_STEP_STARTED,
-                    json_pack("{s:s, s:i, s:i}", "step", step_name(kind), "done", r->steps_done, "total", STEPS_TOTAL), e);
+                    json_pack("{s:s, s:i, s:i}", "step", step_name(kind), "done", r->steps_done, "total",
+                              STEPS_TOTAL),
+                    e);
     if (rc != 0)
         return rc;
     rc = step_from_store(r, key, out, e);
     if (rc == 1) {
         metric_add(METRIC_STEPS_CACHED, kind, 1);
         buf_printf(&r->log, "== %s: from the store\n", function);
-        return step_finish(r, kind, function, 0, true, e);
+        return step_finish(r, kind, function, key, 0, true, e);
     }
     if (rc != 0)
         return rc;

@@ -56,7 +56,8 @@ static void fail_limit(const struct sandbox_step *step, enum reason limit, struc
 }
 
 /* Where the process itself says that the step failed. */
-static bool end_is_failure(const struct sandbox_step *step, const struct step_end *end, struct sandbox_result *out)
+static bool end_is_failure(const struct sandbox_step *step, const struct step_end *end,
+                           struct sandbox_result *out)
 {
     if (end->limit != STEP_NO_LIMIT) {
         fail_limit(step, end->limit, out);

@@ -26,20 +26,20 @@ struct zygote {
     uv_process_t process;
     uv_pipe_t log;
     uv_poll_t control_poll;
-    uv_timer_t timer;    /* start deadline, then pause before the next start */
-    unsigned open;       /* handles of this life (not `timer`) that are not closed yet */
-    unsigned failures;   /* lives in a row that ended before they served for long */
-    uint64_t ready_at;   /* loop time in ms; 0 before hello */
+    uv_timer_t timer;  /* start deadline, then pause before the next start */
+    unsigned open;     /* handles of this life (not `timer`) that are not closed yet */
+    unsigned failures; /* lives in a row that ended before they served for long */
+    uint64_t ready_at; /* loop time in ms; 0 before hello */
     bool timer_open;
-    bool doomed;         /* does not start again: what is missing will not appear */
+    bool doomed;            /* does not start again: what is missing will not appear */
     char line[ZYGOTE_LINE]; /* of its stderr, not complete yet */
     size_t line_len;
     char last_line[ZYGOTE_LINE];
 
     /* under owner->lock */
     enum zygote_state state;
-    int control;         /* our end of the control socket, -1 where there is none */
-    pid_t pid;           /* of the Python process, 0 before hello */
+    int control; /* our end of the control socket, -1 where there is none */
+    pid_t pid;   /* of the Python process, 0 before hello */
     unsigned restarts;
     uint64_t life;       /* counts starts, so that a worker can tell which one it used */
     bool stuck;          /* a worker got no answer: end this life */
@@ -74,13 +74,14 @@ struct sandbox {
 
 const char *sandbox_env_name(enum sandbox_env env); /* "torch", "jax" */
 
-/* zygote.c, main thread. zygote_open() starts the first life; zygote_look() does what other threads asked for. */
+/* zygote.c, main thread. zygote_open() starts the first life; zygote_look() does what other threads asked
+ * for. */
 void zygote_open(struct zygote *z, struct sandbox *s, enum sandbox_env env);
 void zygote_look(struct zygote *z);
 void zygote_close(struct zygote *z);
 void zygote_fini(struct zygote *z);
-/* control.c, main thread: reads the zygote's first message. 1 when it came, 0 when there is nothing yet, -1 when
- * the other end is closed or what came is not a hello. The arrays are new references. */
+/* control.c, main thread: reads the zygote's first message. 1 when it came, 0 when there is nothing yet, -1
+ * when the other end is closed or what came is not a hello. The arrays are new references. */
 int control_read_hello(int fd, pid_t *pid, json_t **confinement, json_t **missing);
 
 /* slots.c, worker thread. wait_slot() and wait_zygote() spin the worker's loop. */
@@ -95,11 +96,11 @@ void sandbox_wake_waiters(struct sandbox *s);
 void sandbox_report_stuck(struct sandbox *s, enum sandbox_env env, uint64_t life);
 
 /* fds.c */
-int fd_memfile(const char *name, struct err *e);                      /* empty, may be sealed */
+int fd_memfile(const char *name, struct err *e);                                    /* empty, may be sealed */
 int fd_memfile_with(const char *name, const char *data, size_t len, struct err *e); /* read-only, sealed */
-int fd_read_only(int fd, struct err *e);                              /* a new description of the same file */
-int fd_seal(int fd);                                                  /* 0 when nobody can change it any more */
-void fd_close(int *fd);                                               /* sets it to -1 */
+int fd_read_only(int fd, struct err *e); /* a new description of the same file */
+int fd_seal(int fd);                     /* 0 when nobody can change it any more */
+void fd_close(int *fd);                  /* sets it to -1 */
 /* One datagram with descriptors; waits a second at most. */
 int fd_send(int sock, const char *text, const int *fds, size_t n, struct err *e);
 /* One datagram: its length, 0 at the end, -1 with errno. `passed` is a descriptor that came along, or -1. */
@@ -108,13 +109,13 @@ ssize_t fd_receive(int sock, char *text, size_t size, int *passed);
 /* collect.c: judges what a step left behind; all of it is untrusted. */
 struct step_end {
     bool exited;
-    int code;           /* exit status, or signal */
-    enum reason limit;  /* REASON_COUNT where no limit was passed */
+    int code;          /* exit status, or signal */
+    enum reason limit; /* REASON_COUNT where no limit was passed */
 };
 #define STEP_NO_LIMIT REASON_COUNT
 /* Takes over `out_fds`; fills ok, reason, detail, result and out_fds of `out`. */
-void step_collect(const struct sandbox_step *step, const struct step_end *end, int result_fd,
-                  int out_fds[4], struct sandbox_result *out);
+void step_collect(const struct sandbox_step *step, const struct step_end *end, int result_fd, int out_fds[4],
+                  struct sandbox_result *out);
 
 /* output.c: what a step prints, up to a limit. Owned by the worker that runs the step. */
 struct step_output {

@@ -130,9 +130,9 @@ static json_t *zygote_status(const struct zygote *z)
 json_t *sandbox_status(struct sandbox *s)
 {
     pthread_mutex_lock(&s->lock);
-    json_t *status = json_pack("{s:s, s:o, s:o}", "mode", s->mode == SANDBOX_WEAK ? "weak" : "strict", "torch",
-                               zygote_status(&s->zygotes[SANDBOX_TORCH]), "jax",
-                               zygote_status(&s->zygotes[SANDBOX_JAX]));
+    json_t *status =
+        json_pack("{s:s, s:o, s:o}", "mode", s->mode == SANDBOX_WEAK ? "weak" : "strict", "torch",
+                  zygote_status(&s->zygotes[SANDBOX_TORCH]), "jax", zygote_status(&s->zygotes[SANDBOX_JAX]));
     pthread_mutex_unlock(&s->lock);
     return status;
 }

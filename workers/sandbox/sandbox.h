@@ -45,16 +45,18 @@ struct sandbox;
 /* Main thread. `main_loop` runs the supervision; borrowed until sandbox_free. Starts both zygotes in the
  * background: sandbox_ready() tells when they serve. Where a part of the confinement does not work and the
  * mode is strict, the sandbox exists but refuses steps (FERR_SANDBOX) and says which part in its status. */
-int sandbox_new(const struct sandbox_options *opts, uv_loop_t *main_loop, struct sandbox **out, struct err *e);
-/* Main thread; kills what still runs, closes its handles on the main loop (the caller then runs the loop dry),
- * and frees. */
+int sandbox_new(const struct sandbox_options *opts, uv_loop_t *main_loop, struct sandbox **out,
+                struct err *e);
+/* Main thread; kills what still runs, closes its handles on the main loop (the caller then runs the loop
+ * dry), and frees. */
 void sandbox_stop(struct sandbox *s);
 void sandbox_free(struct sandbox *s);
 
 /* Any thread. Both zygotes serve. */
 bool sandbox_ready(struct sandbox *s);
-/* Any thread; a new reference: {"mode": "strict", "torch": {"state": "ready" | "starting" | "failed", "pid": 12,
- * "rss_bytes": …, "restarts": 0, "confinement": ["userns", "pidns", "netns", "seccomp", "landlock", …], "missing": [{"part", "why"}]}, "jax": {…}} */
+/* Any thread; a new reference: {"mode": "strict", "torch": {"state": "ready" | "starting" | "failed", "pid":
+ * 12, "rss_bytes": …, "restarts": 0, "confinement": ["userns", "pidns", "netns", "seccomp", "landlock", …],
+ * "missing": [{"part", "why"}]}, "jax": {…}} */
 json_t *sandbox_status(struct sandbox *s);
 
 struct sandbox_step {
@@ -82,16 +84,17 @@ struct sandbox_result {
     uint64_t peak_rss_bytes;
 };
 
-/* What a worker lends to the helpers that look blocking. Worker thread only, but for the atomics and `wake`. */
+/* What a worker lends to the helpers that look blocking. Worker thread only, but for the atomics and `wake`.
+ */
 struct worker_io {
-    uv_loop_t *loop;       /* the worker's own */
-    uv_async_t *wake;      /* sent by others after they set a flag below */
+    uv_loop_t *loop;        /* the worker's own */
+    uv_async_t *wake;       /* sent by others after they set a flag below */
     atomic_bool *cancelled; /* the job's: stop as soon as possible */
 };
 
 /* Worker thread. Waits for a slot, runs the step, fills `out` (always; free with sandbox_result_fini).
- * 0 when the step ran, whatever came of it (see out->ok); FERR_CANCELLED when cancelled; FERR_SANDBOX where the
- * sandbox refuses; FERR_SHUTTING_DOWN. A step whose zygote died is tried again once. */
+ * 0 when the step ran, whatever came of it (see out->ok); FERR_CANCELLED when cancelled; FERR_SANDBOX where
+ * the sandbox refuses; FERR_SHUTTING_DOWN. A step whose zygote died is tried again once. */
 int sandbox_run(struct sandbox *s, struct worker_io *io, const struct sandbox_step *step,
                 struct sandbox_result *out, struct err *e);
 void sandbox_result_fini(struct sandbox_result *r);

@@ -129,8 +129,8 @@ static int refuse(const struct zygote *z, struct err *e)
         part = json_string_value(json_object_get(first, "part"));
         why = json_string_value(json_object_get(first, "why"));
     }
-    return err_set(e, FERR_SANDBOX, "the %s sandbox does not work here: %s: %s", sandbox_env_name(z->env), part,
-                   why);
+    return err_set(e, FERR_SANDBOX, "the %s sandbox does not work here: %s: %s", sandbox_env_name(z->env),
+                   part, why);
 }
 
 static int zygote_ready(struct sandbox *s, const struct waiter *self, void *arg, struct err *e)

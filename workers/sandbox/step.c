@@ -48,7 +48,7 @@ struct attempt {
 
     enum outcome outcome;
     struct step_end end;
-    bool stopped;   /* a kill is on its way */
+    bool stopped; /* a kill is on its way */
     bool cancelled;
     bool silent;    /* the zygote did not answer in time */
     uint64_t begun; /* uv_hrtime() */
@@ -138,11 +138,11 @@ static json_t *names(const char *const *list, size_t n)
 
 static char *order_text(const struct sandbox_step *step)
 {
-    json_t *order = json_pack("{s:s, s:{s:i, s:I, s:i, s:I}, s:o, s:o}", "step", step->name, "limits", "cpu_s",
-                              (int)step->limits.cpu_s, "memory_bytes", (json_int_t)step->limits.memory_bytes,
-                              "processes", (int)step->limits.processes, "file_bytes",
-                              (json_int_t)step->limits.file_bytes, "in", names(step->in_names, step->n_in), "out",
-                              names(step->out_names, step->n_out));
+    json_t *order =
+        json_pack("{s:s, s:{s:i, s:I, s:i, s:I}, s:o, s:o}", "step", step->name, "limits", "cpu_s",
+                  (int)step->limits.cpu_s, "memory_bytes", (json_int_t)step->limits.memory_bytes, "processes",
+                  (int)step->limits.processes, "file_bytes", (json_int_t)step->limits.file_bytes, "in",
+                  names(step->in_names, step->n_in), "out", names(step->out_names, step->n_out));
     char *text = order ? json_dumps(order, JSON_COMPACT) : NULL;
     json_decref(order);
     return text;
@@ -395,8 +395,8 @@ int sandbox_run(struct sandbox *s, struct worker_io *io, const struct sandbox_st
     sandbox_release_slot(s);
     if (rc == 1) {
         out->reason = REASON_STEP_CRASHED;
-        (void)snprintf(out->detail, sizeof out->detail, "the zygote ended %d times under the %s step", ATTEMPTS,
-                       step->name);
+        (void)snprintf(out->detail, sizeof out->detail, "the zygote ended %d times under the %s step",
+                       ATTEMPTS, step->name);
         rc = 0;
     }
     return rc;

@@ -164,7 +164,8 @@ static void take_hello(struct zygote *z, pid_t pid, json_t *confinement, json_t 
     z->pid = pid;
     pthread_mutex_unlock(&z->owner->lock);
     set_state(z, complete ? ZYGOTE_READY : ZYGOTE_FAILED);
-    log_info("sandbox", complete ? "zygote ready" : "confinement is missing", "env", sandbox_env_name(z->env));
+    log_info("sandbox", complete ? "zygote ready" : "confinement is missing", "env",
+             sandbox_env_name(z->env));
     if (!complete)
         kill_life(z);
 }
@@ -196,9 +197,15 @@ static void on_start_late(uv_timer_t *timer)
 static int spawn_jail(struct zygote *z, int control)
 {
     const struct sandbox *s = z->owner;
-    const char *args[] = {s->jail,        "--env",          sandbox_env_name(z->env),
-                          "--python",     s->python[z->env], "--package",
-                          s->package_dir, s->mode == SANDBOX_WEAK ? "--weak" : NULL, NULL};
+    const char *args[] = {s->jail,
+                          "--env",
+                          sandbox_env_name(z->env),
+                          "--python",
+                          s->python[z->env],
+                          "--package",
+                          s->package_dir,
+                          s->mode == SANDBOX_WEAK ? "--weak" : NULL,
+                          NULL};
     char *no_environment[] = {NULL};
     uv_stdio_container_t stdio[4] = {
         {.flags = UV_IGNORE},

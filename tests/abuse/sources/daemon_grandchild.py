@@ -1,14 +1,13 @@
 """Leaves a grandchild behind and ends."""
 
+import contextlib
 import ctypes
 import os
 import time
 
 if os.fork() == 0:
-    try:
+    with contextlib.suppress(OSError):
         os.setsid()
-    except OSError:
-        pass
     if os.fork() == 0:
         ctypes.CDLL(None).prctl(15, b"ferry-ghost")
         while True:

@@ -1,9 +1,8 @@
 """Forks as fast as it can, and again when it may not."""
 
+import contextlib
 import os
 
 while True:
-    try:
+    with contextlib.suppress(OSError):
         os.fork()
-    except OSError:
-        pass

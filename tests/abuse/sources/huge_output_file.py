@@ -1,15 +1,12 @@
 """Makes the files that are handed back as large as it can."""
 
+import contextlib
 import os
 
 for fd in range(3, 64):
-    try:
+    with contextlib.suppress(OSError):
         os.ftruncate(fd, 1 << 40)
-    except OSError:
-        pass
 while True:
     for fd in range(3, 64):
-        try:
+        with contextlib.suppress(OSError):
             os.write(fd, b"\0" * (1 << 20))
-        except OSError:
-            pass

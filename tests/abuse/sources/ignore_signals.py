@@ -1,11 +1,10 @@
 """Ignores every signal that can be ignored, then burns CPU time."""
 
+import contextlib
 import signal
 
 for number in signal.valid_signals():
-    try:
+    with contextlib.suppress(OSError, ValueError):
         signal.signal(number, signal.SIG_IGN)
-    except (OSError, ValueError):
-        pass
 while True:
     pass

@@ -3,7 +3,13 @@
 import os
 
 found = []
-for path in ("/proc/1/environ", "/proc/self/environ", "/proc/1/mem", "/proc/self/maps", "/proc/net/tcp"):
+for path in (
+    "/proc/1/environ",
+    "/proc/self/environ",
+    "/proc/1/mem",
+    "/proc/self/maps",
+    "/proc/net/tcp",
+):
     try:
         with open(path, "rb") as file:
             found.append((path, len(file.read(64))))

@@ -6,7 +6,14 @@ import ferry.step
 import numpy
 
 failures = []
-for path in (os.__file__, numpy.__file__, ferry.step.__file__, "/usr/lib/evil.so", "/ferry/evil", "/evil"):
+for path in (
+    os.__file__,
+    numpy.__file__,
+    ferry.step.__file__,
+    "/usr/lib/evil.so",
+    "/ferry/evil",
+    "/evil",
+):
     try:
         with open(path, "a") as file:
             file.write("\n")

@@ -3,7 +3,7 @@
 import os
 
 failures = []
-for fd in range(0, 32):
+for fd in range(32):
     try:
         os.close(os.open(f"/proc/self/fd/{fd}", os.O_RDWR))
         answer = f"reopened {fd}"

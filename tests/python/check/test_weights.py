@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import weight_map
+from oracles import weight_map
 
 Map = dict[str, Any]
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from conftest import PACKAGE
+from oracles import PACKAGE
 
 PROGRAM = """
 import pkgutil, importlib

@@ -48,7 +48,9 @@ class Job:
         return [*self.outputs.values(), self.result]
 
 
-def run(plan: Plan, limits: Limits, keep: list[int], report: int, body: Callable[[], int]) -> NoReturn:
+def run(
+    plan: Plan, limits: Limits, keep: list[int], report: int, body: Callable[[], int]
+) -> NoReturn:
     """In a new process: confine it, say so on `report`, then exit with what `body` returns."""
     status = EXIT_UNCONFINED
     try:
@@ -99,8 +101,8 @@ def _outcome(job: Job, step: Step) -> Json:
     except StepError as error:
         return {"ok": False, "error": error.to_json()}
     except MemoryError:
-        error = StepError("limit_memory", "the step asked for more memory than it may have")
-        return {"ok": False, "error": error.to_json()}
+        failure = StepError("limit_memory", "the step asked for more memory than it may have")
+        return {"ok": False, "error": failure.to_json()}
     except OSError as error:
         if error.errno == errno.EFBIG:
             os._exit(EXIT_FILE_SIZE)

@@ -74,7 +74,7 @@ def probe(plan: Plan) -> Json:
     try:
         child = spawn(plan, PROBE_LIMITS, [], lambda: 0)
     except OSError as error:
-        return {"confinement": [], "missing": [{"part": "namespaces", "why": str(error)}]}
+        return {"confinement": [], "missing": [{"part": "namespaces", "why": error.strerror}]}
     with open(child.report, "rb") as report:
         text = report.read()
     _, status = os.waitpid(child.pid, 0)
@@ -163,7 +163,7 @@ class Zygote:
             check_forkable()
             self._start(parse_job(json.loads(data), fds[1:]), sock)
         except OSError as error:
-            self._send(sock, {"refused": str(error)})
+            self._send(sock, {"refused": error.strerror or str(error)})
             sock.close()
         finally:
             for fd in fds[1:]:

@@ -106,8 +106,9 @@ static void add_system_dir(struct args *a, const char *path)
 /* Parents that bubblewrap makes by itself are closed to others, and steps are not root. */
 static void add_open_dirs(struct args *a)
 {
-    static const char *const DIRS[] = {"/ferry",         "/ferry/base", "/ferry/base/bin", "/ferry/env",
-                                       "/ferry/env/bin", "/sys",        "/sys/devices",    "/sys/devices/system"};
+    static const char *const DIRS[] = {"/ferry",       "/ferry/base",        "/ferry/base/bin",
+                                       "/ferry/env",   "/ferry/env/bin",     "/sys",
+                                       "/sys/devices", "/sys/devices/system"};
     for (size_t i = 0; i < sizeof DIRS / sizeof *DIRS; i++)
         add2(a, "--dir", DIRS[i]);
 }
@@ -148,7 +149,8 @@ static int data_fd(const char *name, const char *data)
 }
 
 /* The virtual environment anew: /ferry/env/bin/python links to the base interpreter in /ferry/base. A base
- * installed in /usr stays where it is. The base's own packages are hidden: they belong to neither environment. */
+ * installed in /usr stays where it is. The base's own packages are hidden: they belong to neither
+ * environment. */
 static void add_python(struct args *a, const struct jail_layout *l)
 {
     bool system = strcmp(l->base, "/usr") == 0;

@@ -18,9 +18,12 @@
 enum { OPT_ENV = 1, OPT_PYTHON, OPT_PACKAGE, OPT_CGROUP, OPT_WEAK };
 
 static const struct option OPTIONS[] = {
-    {"env", required_argument, NULL, OPT_ENV},         {"python", required_argument, NULL, OPT_PYTHON},
-    {"package", required_argument, NULL, OPT_PACKAGE}, {"cgroup", required_argument, NULL, OPT_CGROUP},
-    {"weak", no_argument, NULL, OPT_WEAK},             {NULL, 0, NULL, 0},
+    {"env", required_argument, NULL, OPT_ENV},
+    {"python", required_argument, NULL, OPT_PYTHON},
+    {"package", required_argument, NULL, OPT_PACKAGE},
+    {"cgroup", required_argument, NULL, OPT_CGROUP},
+    {"weak", no_argument, NULL, OPT_WEAK},
+    {NULL, 0, NULL, 0},
 };
 
 void jail_options_parse(int argc, char **argv, struct jail_options *o)
