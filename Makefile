@@ -16,14 +16,11 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmis
         -Wcast-qual -Wvla -Werror
 HARDEN := -fstack-protector-strong -fPIE -fcf-protection
 LDHARDEN := -pie -Wl,-z,relro,-z,now
-ifeq ($(SANITIZE),)
-HARDEN += -D_FORTIFY_SOURCE=2
-else
-HARDEN += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
-LDHARDEN += -fsanitize=$(SANITIZE)
-endif
+# the checks that exclude each other: fortified libc calls, or a sanitizer
+CHECKS = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
+LDCHECKS = $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(HARDEN) $(CFLAGS) -I. -I$(B)/gen \
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(HARDEN) $(CHECKS) $(CFLAGS) -I. -I$(B)/gen \
              $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
 
@@ -43,7 +40,7 @@ embed_name = $(firstword $(subst =, ,$(1)))
 embed_file = $(lastword $(subst =, ,$(1)))
 GEN := $(foreach p,$(EMBED),$(B)/gen/$(call embed_name,$(p)).h)
 
-.PHONY: all deps demo test lint bench help clean unit pytest-all e2e
+.PHONY: all deps demo test sanitize lint bench help clean unit
 all: $(B)/ferryd $(B)/ferry-jail $(B)/python $(if $(filter-out build,$(B)),$(B)/envs) ## build the daemon
 
 deps: ## install Debian packages and the pinned Python environments
@@ -63,8 +60,10 @@ $(B)/obj/%.o: %.c | $(GEN)
 
 $(B)/ferryd: $(call objs,$(DAEMON_SRC))
 	@echo "  LINK  $@"
-	@$(CC) $(LDHARDEN) $^ -o $@ $(LIBS)
+	@$(CC) $(LDHARDEN) $(LDCHECKS) $^ -o $@ $(LIBS)
 
+# never sanitized: it execs into a sandbox that holds no sanitizer runtime
+$(B)/ferry-jail $(call objs,$(JAIL_SRC)): SANITIZE :=
 $(B)/ferry-jail: $(call objs,$(JAIL_SRC))
 	@echo "  LINK  $@"
 	@$(CC) $(LDHARDEN) $^ -o $@ $(shell pkg-config --libs libseccomp)
@@ -79,7 +78,7 @@ define test_rule
 $(B)/tests/%: $(B)/obj/tests/$(1)/%.o $(LIB_OBJ)
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CC) $$(LDHARDEN) $$^ -o $$@ $$(LIBS) $$(shell pkg-config --libs cmocka)
+	@$$(CC) $$(LDHARDEN) $$(LDCHECKS) $$^ -o $$@ $$(LIBS) $$(shell pkg-config --libs cmocka)
 endef
 $(foreach folder,unit bench,$(eval $(call test_rule,$(folder))))
 
@@ -96,6 +95,11 @@ test: ## install, build and run all tests
 	@$(MAKE) -s deps
 	@$(MAKE) -s -j2 all
 	@tools/test.sh
+
+sanitize: ## C units and API tests under ASan+UBSan and under TSan
+	@$(MAKE) -s -j2 B=build/asan SANITIZE=address,undefined unit
+	@$(MAKE) -s -j2 B=build/tsan SANITIZE=thread unit
+	@tools/sanitize.sh
 
 lint: ## style, banned functions, complexity, formatting, types
 	@tools/lint.sh

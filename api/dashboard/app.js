@@ -129,7 +129,7 @@ function showEvent(event) {
   const item = element("li", `${time} ${event.type} ${detail}`);
   item.value = event.seq;
   byId("events").append(item);
-  item.scrollIntoView({ block: "nearest" });
+  byId("events").scrollTop = byId("events").scrollHeight;
 }
 
 function follow(id) {

@@ -56,7 +56,7 @@ def test_the_confinement_in_force_is_reported(sandbox: SandboxRunner) -> None:
 def test_an_environment_lacks_the_other(sandbox: SandboxRunner, env: str, other: str) -> None:
     reply = sandbox.run(
         "import sys\n"
-        "sys.path += ['/ferry/base/lib/python3.11/site-packages', '/usr/lib/python3/dist-packages']\n"
+        "sys.path += ['/ferry/base/lib/python3.11/site-packages', '/usr/local/lib']\n"
         f"import {other}",
         env=env,
     )
@@ -65,7 +65,10 @@ def test_an_environment_lacks_the_other(sandbox: SandboxRunner, env: str, other:
 
 
 def test_jax_computes_in_a_forked_step(sandbox: SandboxRunner) -> None:
-    code = "import jax, jax.numpy as jnp\nanswer = float(jax.jit(lambda x: (x * x).sum())(jnp.arange(4.0)))"
+    code = (
+        "import jax, jax.numpy as jnp\n"
+        "answer = float(jax.jit(lambda x: (x * x).sum())(jnp.arange(4.0)))"
+    )
     replies = [sandbox.run(code, env="jax") for _ in range(2)]
     assert [reply["result"]["answer"] for reply in replies] == [14.0, 14.0]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from client import Client
-from conftest import SLEEPER, StartDaemon
+from http_api import SLEEPER, Client, Server
 
 PYTHON = {"Content-Type": "text/x-python"}
 
@@ -17,12 +17,20 @@ def test_json_job(api: Client) -> None:
     files = [{"path": "model.py", "content": SLEEPER}]
     answer = api.post_json(
         "/v1/jobs",
-        {"source": {"files": files}, "entry": "model:Net", "name": "n", "labels": {"a": "b"}, "priority": 3},
+        {
+            "source": {"files": files},
+            "entry": "model:Net",
+            "name": "n",
+            "labels": {"a": "b"},
+            "priority": 3,
+        },
     )
     job = answer.json()
     assert answer.status == 201
     assert answer.headers["Location"] == job["links"]["self"] == f"/v1/jobs/{job['id']}"
-    asked = {key: job[key] for key in ("entry", "name", "labels", "priority", "engine", "style", "kind")}
+    asked = {
+        key: job[key] for key in ("entry", "name", "labels", "priority", "engine", "style", "kind")
+    }
     assert asked == {
         "entry": "model:Net",
         "name": "n",
@@ -65,8 +73,8 @@ def test_etag(api: Client, unfinished: Any) -> None:
     assert api.get(path, If_None_Match='"other"').status == 200
 
 
-def test_wait_is_over_in_time(start_daemon: StartDaemon) -> None:
-    api = start_daemon("workers.jobs=1").client
+def test_wait_is_over_in_time(start_server: Callable[..., Server]) -> None:
+    api = start_server("workers.jobs=1").client
     running = api.submit(SLEEPER)
     waiting = api.submit(SLEEPER)["links"]["self"]
     etag = api.get(waiting).headers["ETag"]
@@ -77,14 +85,17 @@ def test_wait_is_over_in_time(start_daemon: StartDaemon) -> None:
     api.cancel(running["id"])
 
 
-def test_wait_answers_on_change(start_daemon: StartDaemon) -> None:
-    api = start_daemon("workers.jobs=1").client
+def test_wait_answers_on_change(start_server: Callable[..., Server]) -> None:
+    api = start_server("workers.jobs=1").client
     api.submit(SLEEPER)
     job = api.submit(SLEEPER)
     etag = api.get(job["links"]["self"]).headers["ETag"]
     with ThreadPoolExecutor(4) as pool:
         plain = [pool.submit(api.get, job["links"]["self"] + "?wait=30") for _ in range(2)]
-        with_tag = [pool.submit(api.get, job["links"]["self"] + "?wait=30", If_None_Match=etag) for _ in range(2)]
+        with_tag = [
+            pool.submit(api.get, job["links"]["self"] + "?wait=30", If_None_Match=etag)
+            for _ in range(2)
+        ]
         time.sleep(0.5)
         began = time.monotonic()
         assert api.cancel(job["id"]).status in (200, 202)
@@ -110,8 +121,8 @@ def test_wait_on_a_final_job_answers_at_once(api: Client, unfinished: Any) -> No
     assert time.monotonic() - began < 5
 
 
-def test_list_pages(start_daemon: StartDaemon) -> None:
-    api = start_daemon("workers.jobs=1").client
+def test_list_pages(start_server: Callable[..., Server]) -> None:
+    api = start_server("workers.jobs=1").client
     made = [api.submit(SLEEPER)["id"] for _ in range(7)]
     seen: list[str] = []
     path = "/v1/jobs?limit=3"
@@ -125,8 +136,8 @@ def test_list_pages(start_daemon: StartDaemon) -> None:
     assert api.get("/v1/jobs?limit=7").json()["next_cursor"] is None
 
 
-def test_list_by_state(start_daemon: StartDaemon) -> None:
-    api = start_daemon("workers.jobs=1").client
+def test_list_by_state(start_server: Callable[..., Server]) -> None:
+    api = start_server("workers.jobs=1").client
     first, second, third = (api.submit(SLEEPER)["id"] for _ in range(3))
     api.cancel(second)
     cancelled = api.get("/v1/jobs?state=cancelled").json()["jobs"]

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-
-from client import Client
+from http_api import Client
 
 JSON = {"Content-Type": "application/json"}
 PYTHON = {"Content-Type": "text/x-python"}
@@ -103,7 +102,9 @@ def test_media_types_that_are_json(api: Client, content_type: str) -> None:
         ("", b"\xff", PYTHON, "bad_request"),
     ],
 )
-def test_python_bodies(api: Client, query: str, body: bytes, headers: dict[str, str], code: str) -> None:
+def test_python_bodies(
+    api: Client, query: str, body: bytes, headers: dict[str, str], code: str
+) -> None:
     answer = api.request("POST", "/v1/jobs" + query, body, headers)
     assert (answer.status, answer.code) == (400, code)
 
@@ -129,7 +130,9 @@ def test_parameters(api: Client, path: str, code: str) -> None:
     assert (answer.status, answer.code) == (400, code)
 
 
-@pytest.mark.parametrize("path", ["/v1/nope", "/v1/jobs/", "/v1", "/v1/jobs/x/y/z", "/%2e%2e/etc/passwd", "/favicon.ico"])
+@pytest.mark.parametrize(
+    "path", ["/v1/nope", "/v1/jobs/", "/v1", "/v1/jobs/x/y/z", "/%2e%2e/etc/passwd", "/favicon.ico"]
+)
 def test_unknown_paths(api: Client, path: str) -> None:
     answer = api.get(path)
     assert (answer.status, answer.code) == (404, "not_found")

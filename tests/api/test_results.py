@@ -9,8 +9,7 @@ import tarfile
 from typing import Any
 
 import pytest
-
-from client import Client
+from http_api import Client
 
 ARTIFACTS = {
     "diff": "text/x-diff; charset=utf-8",
@@ -29,7 +28,9 @@ def test_it_is_proven(finished: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "media_type"), ARTIFACTS.items())
-def test_artifacts_carry_their_digest(api: Client, finished: Any, name: str, media_type: str) -> None:
+def test_artifacts_carry_their_digest(
+    api: Client, finished: Any, name: str, media_type: str
+) -> None:
     answer = api.get(finished["links"][name])
     assert (answer.status, answer.headers["Content-Type"]) == (200, media_type)
     assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.body).hexdigest()}"'
@@ -41,7 +42,7 @@ def test_artifacts_carry_their_digest(api: Client, finished: Any, name: str, med
 def test_diff_and_bundle_hold_the_same_candidate(api: Client, finished: Any) -> None:
     with tarfile.open(fileobj=io.BytesIO(api.get(finished["links"]["bundle"]).body)) as archive:
         names = archive.getnames()
-        root = next(name for name in names if name.endswith("weights.json")).removesuffix("weights.json")
+        root = next(n for n in names if n.endswith("weights.json")).removesuffix("weights.json")
         member = archive.extractfile(root + "source.diff")
         assert member is not None
         assert member.read() == api.get(finished["links"]["diff"]).body

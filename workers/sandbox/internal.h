@@ -42,7 +42,7 @@ struct zygote {
     pid_t pid;   /* of the Python process, 0 before hello */
     unsigned restarts;
     uint64_t life;       /* counts starts, so that a worker can tell which one it used */
-    bool stuck;          /* a worker got no answer: end this life */
+    bool lost;           /* a worker lost its step: end this life */
     json_t *confinement; /* array, never NULL */
     json_t *missing;     /* array of {"part", "why"}, never NULL */
 };
@@ -87,13 +87,14 @@ int control_read_hello(int fd, pid_t *pid, json_t **confinement, json_t **missin
 /* slots.c, worker thread. wait_slot() and wait_zygote() spin the worker's loop. */
 int sandbox_wait_slot(struct sandbox *s, struct worker_io *io, struct err *e);
 void sandbox_release_slot(struct sandbox *s);
-/* A descriptor of our own of the control socket, with the life that it belongs to. */
+/* A descriptor of our own of the control socket of a life other than `*life`, which is then set to it (0:
+ * any). */
 int sandbox_wait_zygote(struct sandbox *s, struct worker_io *io, enum sandbox_env env, int *control,
                         uint64_t *life, struct err *e);
 /* Under s->lock: everybody who waits looks again. */
 void sandbox_wake_waiters(struct sandbox *s);
-/* Worker thread: life `life` of the zygote does not answer. */
-void sandbox_report_stuck(struct sandbox *s, enum sandbox_env env, uint64_t life);
+/* Worker thread: life `life` of the zygote is of no use any more; it is ended where it still lives. */
+void sandbox_report_lost(struct sandbox *s, enum sandbox_env env, uint64_t life);
 
 /* fds.c */
 int fd_memfile(const char *name, struct err *e);                                    /* empty, may be sealed */

@@ -140,7 +140,7 @@ static int zygote_ready(struct sandbox *s, const struct waiter *self, void *arg,
     struct zygote *z = &s->zygotes[want->env];
     if (z->state == ZYGOTE_FAILED)
         return refuse(z, e);
-    if (z->state != ZYGOTE_READY || z->stuck)
+    if (z->state != ZYGOTE_READY || z->life == want->life)
         return 0;
     want->control = fcntl(z->control, F_DUPFD_CLOEXEC, 0);
     want->life = z->life;
@@ -150,19 +150,19 @@ static int zygote_ready(struct sandbox *s, const struct waiter *self, void *arg,
 int sandbox_wait_zygote(struct sandbox *s, struct worker_io *io, enum sandbox_env env, int *control,
                         uint64_t *life, struct err *e)
 {
-    struct wanted_zygote want = {.env = env, .control = -1};
+    struct wanted_zygote want = {.env = env, .control = -1, .life = *life};
     int rc = wait_until(s, io, false, zygote_ready, &want, e);
     *control = want.control;
     *life = want.life;
     return rc;
 }
 
-void sandbox_report_stuck(struct sandbox *s, enum sandbox_env env, uint64_t life)
+void sandbox_report_lost(struct sandbox *s, enum sandbox_env env, uint64_t life)
 {
     pthread_mutex_lock(&s->lock);
     struct zygote *z = &s->zygotes[env];
     if (z->life == life && z->state == ZYGOTE_READY) {
-        z->stuck = true;
+        z->lost = true;
         (void)uv_async_send(&s->look);
     }
     pthread_mutex_unlock(&s->lock);

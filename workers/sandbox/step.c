@@ -50,7 +50,6 @@ struct attempt {
     struct step_end end;
     bool stopped; /* a kill is on its way */
     bool cancelled;
-    bool silent;    /* the zygote did not answer in time */
     uint64_t begun; /* uv_hrtime() */
 };
 
@@ -184,8 +183,7 @@ static void on_timer(uv_timer_t *timer)
         stop(a, REASON_LIMIT_WALL);
         return;
     }
-    a->silent = true;
-    a->outcome = OUTCOME_LOST;
+    a->outcome = OUTCOME_LOST; /* the zygote does not answer */
 }
 
 static void on_output(uv_poll_t *poll, int status, int events)
@@ -339,9 +337,9 @@ static void attempt_fini(struct attempt *a)
     free(step_output_finish(&a->output));
 }
 
-/* 0 when the step ended, 1 when the attempt was lost, or an error. */
+/* 0 when the step ended, 1 when the attempt was lost with life `*life` of the zygote, or an error. */
 static int run_attempt(struct sandbox *s, struct worker_io *io, const struct sandbox_step *step,
-                       struct sandbox_result *out, struct err *e)
+                       struct sandbox_result *out, uint64_t *life, struct err *e)
 {
     struct attempt a = {.io = io,
                         .step = step,
@@ -355,8 +353,7 @@ static int run_attempt(struct sandbox *s, struct worker_io *io, const struct san
                         .output = {.most = (size_t)step->limits.output_bytes},
                         .end = {.limit = STEP_NO_LIMIT}};
     int control;
-    uint64_t life;
-    int rc = sandbox_wait_zygote(s, io, step->env, &control, &life, e);
+    int rc = sandbox_wait_zygote(s, io, step->env, &control, life, e);
     if (rc != 0)
         return rc;
     a.begun = uv_hrtime();
@@ -368,8 +365,8 @@ static int run_attempt(struct sandbox *s, struct worker_io *io, const struct san
         close_handles(&a);
         finish(&a);
     }
-    if (a.silent)
-        sandbox_report_stuck(s, step->env, life);
+    if (a.outcome == OUTCOME_LOST)
+        sandbox_report_lost(s, step->env, *life);
     if (a.cancelled)
         rc = err_set(e, FERR_CANCELLED, "the %s step was cancelled", step->name);
     else if (a.outcome == OUTCOME_REFUSED)
@@ -386,12 +383,13 @@ int sandbox_run(struct sandbox *s, struct worker_io *io, const struct sandbox_st
     *out = (struct sandbox_result){.reason = REASON_SANDBOX_UNAVAILABLE, .out_fds = {-1, -1, -1, -1}};
     assert(step->n_in <= 4 && step->n_out <= 4);
     struct err local = {0};
+    uint64_t life = 0;
     struct err *err = e ? e : &local;
     int rc = sandbox_wait_slot(s, io, err);
     if (rc != 0)
         return rc;
     for (int n = 0; n < ATTEMPTS && (n == 0 || rc == 1); n++)
-        rc = run_attempt(s, io, step, out, err);
+        rc = run_attempt(s, io, step, out, &life, err);
     sandbox_release_slot(s);
     if (rc == 1) {
         out->reason = REASON_STEP_CRASHED;

@@ -230,7 +230,7 @@ static void open_handles(struct zygote *z, int control)
     pthread_mutex_lock(&z->owner->lock);
     z->control = control;
     z->life++;
-    z->stuck = false;
+    z->lost = false;
     z->pid = 0;
     if (z->state == ZYGOTE_READY)
         z->state = ZYGOTE_STARTING;
@@ -285,9 +285,9 @@ void zygote_open(struct zygote *z, struct sandbox *s, enum sandbox_env env)
 void zygote_look(struct zygote *z)
 {
     pthread_mutex_lock(&z->owner->lock);
-    bool stuck = z->stuck;
+    bool lost = z->lost;
     pthread_mutex_unlock(&z->owner->lock);
-    if (stuck)
+    if (lost)
         kill_life(z);
 }
 

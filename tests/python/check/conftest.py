@@ -7,12 +7,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[2] / "workers" / "python")]
 
-import pytest
-from oracles import STAGES, Checked, Oracle, candidate_text, capture, weight_map
+from oracles import (  # noqa: E402
+    STAGES,
+    Checked,
+    Oracle,
+    candidate_text,
+    capture,
+    weight_map,
+)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "tests" / "python" / "check"), str(ROOT / "workers" / "python")]
 
-import pytest
-from oracles import Oracle, candidate_text, capture, weight_map
+from oracles import Oracle, candidate_text, capture, weight_map  # noqa: E402
 
 REPORT = {
     "format": "ferry.report/1",
@@ -25,11 +26,11 @@ REPORT = {
             {"name": "forward_f64", "status": "passed", "max_error": 3e-16, "tolerance": 1e-9},
             {"name": "resize", "status": "not_run"},
         ],
-        "assumptions": [{"code": "inputs_inferred", "text": "x is 4 by 3", "file": "m.py", "line": 2}],
+        "assumptions": [{"code": "inputs_inferred", "text": "x has 3", "file": "m.py", "line": 2}],
     },
     "contract": {"draws": 2, "tolerances": {"float64_relative": 1e-9}},
     "versions": {"torch": "2", "jax": "0"},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="session")

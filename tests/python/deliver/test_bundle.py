@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,19 +20,11 @@ def run_tests(root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize(
-    ("name", "passed"),
-    [
-        ("cnn", "4 passed"),
-        ("gpt", "4 passed"),
-        ("gru", "4 passed"),
-        ("config", "4 passed"),
-    ],
-)
-def test_correct_candidate_passes(bundle: Any, name: str, passed: str) -> None:
+@pytest.mark.parametrize("name", ["cnn", "gpt", "gru", "config"])
+def test_correct_candidate_passes(bundle: Any, name: str) -> None:
+    """Two outputs in float64, one in float32, and gradients."""
     ended = run_tests(bundle(name))
-    assert ended.returncode == 0, ended.stdout
-    assert passed in ended.stdout
+    assert "4 passed" in ended.stdout, ended.stdout
 
 
 def test_function_that_draws_has_nothing_to_repeat(bundle: Any) -> None:
@@ -77,7 +70,7 @@ def test_float32_that_a_test_can_not_widen(bundle: Any) -> None:
     root = bundle("gpt", replace=("x.astype(jnp.float32)", 'x.astype("float32")'))
     ended = run_tests(root)
     assert "1 passed" in ended.stdout
-    assert "the model fixes float32 at source:19" in (root / "REPORT.md").read_text()
+    assert "the model fixes float32 at source:18" in (root / "REPORT.md").read_text()
 
 
 def test_files_parse_and_need_neither_torch_nor_ferry(bundle: Any) -> None:
@@ -101,9 +94,7 @@ def test_files_parse_and_need_neither_torch_nor_ferry(bundle: Any) -> None:
             else:
                 imported = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.split(".")[0] for name in imported} & {"torch", "ferry"}
-    assert "@" not in (root / "tests/test_equivalence.py").read_text().replace(
-        "@pytest", ""
-    ).replace("@cases", "").replace("@functools", "")
+    assert not re.search(r"@[A-Z_]+@", (root / "tests/test_equivalence.py").read_text())
 
 
 def test_report_opens_with_what_was_proven(bundle: Any) -> None:
@@ -112,7 +103,7 @@ def test_report_opens_with_what_was_proven(bundle: Any) -> None:
     assert lines[1].strip() == "Passed: parse, forward_f64."
     assert lines[2] == "Not passed or not run: resize (not_run)."
     assert "| forward_f64 | passed | 3e-16 | 1e-09 |  |  |" in lines
-    assert "* `inputs_inferred`: x is 4 by 3 (m.py:2)" in lines
+    assert "* `inputs_inferred`: x has 3 (m.py:2)" in lines
 
 
 def test_report_lacks_nothing_it_needs() -> None:

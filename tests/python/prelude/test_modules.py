@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ferry.prelude.activation import ReLU
+from ferry.prelude.activation_layer import ReLU
 from ferry.prelude.base import Buffer, clone_module
 from ferry.prelude.container import Sequential
 from ferry.prelude.conv import Conv2d, conv2d
@@ -21,7 +21,7 @@ from ferry.prelude.linear import Embedding, Linear
 from ferry.prelude.loss_layer import CrossEntropyLoss
 from ferry.prelude.norm import BatchNorm2d, LayerNorm, RMSNorm
 from ferry.prelude.pointwise import clamp
-from ferry.prelude.pool import AdaptiveAvgPool2d, MaxPool2d
+from ferry.prelude.pool_layer import AdaptiveAvgPool2d, MaxPool2d
 from ferry.prelude.recurrent import LSTM
 from ferry.prelude.shape import Flatten
 from ferry.prelude.transformer import TransformerEncoder, TransformerEncoderLayer
@@ -201,6 +201,7 @@ def test_modules_can_be_taken_apart(path: Path) -> None:
             assert node.module in allowed or (node.module or "").startswith("ferry.prelude.")
         elif isinstance(node, ast.ClassDef | ast.FunctionDef):
             assert ast.get_docstring(node), node.name
+            assert not node.decorator_list, "a rule set from outside would not be copied along"
         else:
             assert isinstance(node, ast.Assign), ast.dump(node)
 

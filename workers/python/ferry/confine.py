@@ -149,12 +149,23 @@ def set_rlimits(plan: Plan, limits: Limits) -> None:
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_SIGPENDING: 256,
     }
-    if plan.weak:
-        del values[resource.RLIMIT_NPROC]  # would count all that this user runs on the machine
+    if plan.weak:  # then all that this user runs on the machine counts, not this step alone
+        values[resource.RLIMIT_NPROC] += _tasks_of_user() + 64
     for what, value in values.items():
         hard = resource.getrlimit(what)[1]
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(what, (most, most))
+
+
+def _tasks_of_user() -> int:
+    tasks = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{pid}").st_uid == os.getuid():
+                tasks += len(os.listdir(f"/proc/{pid}/task"))
+        except OSError:
+            continue  # it ended while we looked
+    return tasks
 
 
 def close_others(keep: Iterable[int]) -> None:

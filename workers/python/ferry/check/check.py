@@ -204,8 +204,9 @@ class Check:
         if self._map is not None:
             state = self._map.state(_under("var/", outcome.arrays), numbers.weights)
             arrays.update({f"state/{name}": value for name, value in state.items()})
-            absent = [name for name in self._map.buffers() if name not in state]
-            self._absent[case["id"]] = [f"state/{name}" for name in absent]
+            absent = [f"state/{name}" for name in self._map.buffers() if name not in state]
+            if absent:
+                self._absent[case["id"]] = absent
         self._keep(case, Outcome(arrays, outcome.outputs, outcome.drawn))
 
     def _keep(self, case: Json, outcome: Outcome) -> None:

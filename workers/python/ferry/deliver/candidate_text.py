@@ -72,17 +72,34 @@ class CandidateText:
 
 
 def _unreachable_float32(tree: ast.Module) -> Iterator[ast.AST]:
-    late = _evaluated_late(tree)
+    late, on_host = _evaluated_late(tree), _on_host(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             widened = ast.unparse(node.value) in ("jnp", "jax.numpy") and id(node) in late
-            fixed = node.attr == "float32" and not widened
+            fixed = node.attr == "float32" and not widened and id(node) not in on_host
         elif isinstance(node, ast.ImportFrom):
             fixed = "float32" in {alias.name for alias in node.names}
         else:
             fixed = isinstance(node, ast.Constant) and node.value == "float32"
         if fixed:
             yield node
+
+
+def _on_host(tree: ast.Module) -> set[int]:
+    """The dtypes that numpy itself is asked for: ``np.float32(…)``, ``np.floor(…).astype(…)``.
+
+    They compute constants, which the proof did not widen either.
+    """
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("np.", "numpy.")):
+            found.add(id(node.func))
+            found.update(id(part) for part in [*node.args, *(k.value for k in node.keywords)])
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            receiver = ast.unparse(node.func.value)
+            if node.func.attr == "astype" and receiver.startswith(("np.", "numpy.", "(np.")):
+                found.update(id(part) for part in node.args)
+    return found
 
 
 def _evaluated_late(tree: ast.Module) -> set[int]:

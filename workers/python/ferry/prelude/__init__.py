@@ -14,9 +14,11 @@ has torch's name and arguments. `train()` and `eval()` switch `deterministic` an
     linear      Linear, Bilinear, Embedding, Identity
     conv        Conv1d..3d, ConvTranspose1d..3d
     norm        BatchNorm1d..3d, InstanceNorm1d..3d, LayerNorm, GroupNorm, RMSNorm, ...
-    pool        max, average, adaptive and power-average pools
+    pool        max, average, adaptive and power-average pools as functions
+    pool_layer  the same as modules
     dropout     Dropout, Dropout1d..3d, AlphaDropout, FeatureAlphaDropout
-    activation  activations as functions and as modules
+    activation  activations as functions
+    activation_layer  the same as modules
     container   Sequential
     padding     pad and the padding layers
     attention   scaled_dot_product_attention, MultiheadAttention

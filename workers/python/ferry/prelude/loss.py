@@ -183,22 +183,29 @@ def binary_cross_entropy(
     return reduce_loss(loss, reduction_of(size_average, reduce, reduction))
 
 
-@jax.custom_jvp
 def binary_entropy(input: jax.Array, target: jax.Array) -> jax.Array:
-    """`-t log(x) - (1 - t) log(1 - x)` with logarithms of at least -100."""
-    log_one, log_zero = jnp.log(input), jnp.log1p(-input)
-    return (target - 1) * jnp.maximum(log_zero, -100) - target * jnp.maximum(log_one, -100)
+    """`-t log(x) - (1 - t) log(1 - x)` with logarithms of at least -100.
 
+    torch's derivatives are `(x - t) / max(x (1 - x), 1e-12)` and the difference of the logs.
+    """
 
-@binary_entropy.defjvp
-def binary_entropy_jvp(
-    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    """torch's derivatives: `(x - t) / max(x (1 - x), 1e-12)`, and the difference of the logs."""
-    (input, target), (input_tangent, target_tangent) = primals, tangents
-    slope = (input - target) / jnp.maximum((1 - input) * input, 1e-12)
-    odds = jnp.log1p(-input) - jnp.log(input)
-    return binary_entropy(input, target), slope * input_tangent + odds * target_tangent
+    @jax.custom_jvp
+    def entropy(input: jax.Array, target: jax.Array) -> jax.Array:
+        log_one = jnp.maximum(jnp.log(input), -100)
+        log_zero = jnp.maximum(jnp.log1p(-input), -100)
+        return (target - 1) * log_zero - target * log_one
+
+    @entropy.defjvp
+    def entropy_jvp(
+        primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
+        x, t = primals
+        slope = (x - t) / jnp.maximum((1 - x) * x, 1e-12)
+        odds = jnp.log1p(-x) - jnp.log(x)
+        return entropy(x, t), slope * tangents[0] + odds * tangents[1]
+
+    result: jax.Array = entropy(input, target)
+    return result
 
 
 def binary_cross_entropy_with_logits(

@@ -40,8 +40,8 @@ def nearest_index(
     step = np.float64(real(size / count if scale is None else 1.0 / scale))
     half = 0.5 if exact else 0.0
     position = ((np.arange(count) + half) * step - half).astype(real)
-    nearest = np.floor((np.maximum(position, 0) + half).astype(np.float32))
-    return np.minimum(nearest.astype(int), size - 1)
+    nearest = np.floor((np.maximum(position, 0) + half).astype(np.float32)).astype(int)
+    return np.asarray(np.minimum(nearest, size - 1))
 
 
 def resize_nearest(

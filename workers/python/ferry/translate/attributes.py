@@ -30,7 +30,7 @@ def attribute(tr: FileTranslator, node: ast.Attribute) -> str | None:
         return f"{tr.render(node.value)}.__call__"
     if tr.is_tensor(node.value):
         return tensor_attribute(tr, node)
-    if is_variable(tr, node) and tr.is_tensor(node):
+    if tr.is_variable(node) and tr.is_tensor(node):
         return (
             f"{tr.use('array_of')}({tr.keep(node)})"
             if "none" in tr.kinds(node)
@@ -92,13 +92,6 @@ def tensor_attribute(tr: FileTranslator, node: ast.Attribute) -> str | None:
     return target
 
 
-def is_variable(tr: FileTranslator, node: ast.expr) -> bool:
-    """Whether an attribute holds an nnx Variable: a parameter, a buffer, a plain tensor."""
-    if not isinstance(node, ast.Attribute) or node.attr not in tr.project.tensor_kinds:
-        return False
-    return "module" in tr.kinds(node.value)
-
-
 def subscript(tr: FileTranslator, node: ast.Subscript) -> str | None:
     """Indexing of a tensor: a list as index is an array, a boolean mask has no fixed size."""
     if not isinstance(node.ctx, ast.Load) or not tr.is_tensor(node.value):
@@ -112,7 +105,7 @@ def subscript(tr: FileTranslator, node: ast.Subscript) -> str | None:
                 "data_dependent_shape",
                 "a boolean mask picks a number of elements that depends on values",
             )
-    lists = {
+    lists: dict[ast.AST, str] = {
         p: f"jnp.array({tr.keep(p)})"
         for p in parts
         if isinstance(p, ast.List) or tr.kinds(p) == {"list"}
@@ -128,7 +121,7 @@ def compare(tr: FileTranslator, node: ast.Compare) -> str | None:
     if not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
         return None
     sides = [node.left, *node.comparators]
-    raw = {s: tr.keep(s) for s in sides if is_variable(tr, s)}
+    raw: dict[ast.AST, str] = {s: tr.keep(s) for s in sides if tr.is_variable(s)}
     return tr.keep(node, raw) if raw else None
 
 

@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Collection
 
-from ferry.translate import inplace
+from ferry.translate import alias, inplace
+from ferry.translate.host import RANGES, is_host_value, reads_as_numbers
 from ferry.translate.names import FUNCTIONAL
-from ferry.translate.ops import BindError, Bound, Op, Parameter, bind, expand, fields, is_atom
+from ferry.translate.operations import operation, prelude_call, prelude_function, pure_method
+from ferry.translate.ops import Op, bind
 from ferry.translate.project import CONTAINERS
-from ferry.translate.table import CLASSES, DTYPES, OPERATIONS
+from ferry.translate.rewriting import PLACEMENT, rewrite
+from ferry.translate.table import CLASSES, OPERATIONS
 from ferry.translate.table.index import DATA_DEPENDENT
 from ferry.translate.translator import FileTranslator, Refused
-
-# arguments of torch that say where and how to store, not what to compute
-PLACEMENT = frozenset(
-    [
-        "device",
-        "dtype",
-        "layout",
-        "memory_format",
-        "pin_memory",
-        "requires_grad",
-        "non_blocking",
-        "generator",
-        "out",
-    ]
-)
-_HARMLESS = PLACEMENT - {"dtype", "generator", "out"}
-_PRELUDE_CALL = re.compile(r"(?<![\w.])([a-z_]\w*)(?=\()")
-_SAFE_PARENTS = (
-    ast.Assign,
-    ast.Return,
-    ast.Call,
-    ast.keyword,
-    ast.AnnAssign,
-    ast.AugAssign,
-    ast.Expr,
-    ast.Tuple,
-    ast.List,
-)
 
 
 def call(tr: FileTranslator, node: ast.Call) -> str | None:
@@ -63,7 +36,7 @@ def call(tr: FileTranslator, node: ast.Call) -> str | None:
 
 def source_call(tr: FileTranslator, node: ast.Call) -> str | None:
     """A call of the source's own code: hands on the key stream where it is needed."""
-    inplace.check_module_call(tr, node)
+    alias.check_module_call(tr, node)
     if not tr.project.builds(tr.unit, node):
         return None
     if any(k.arg == "rngs" for k in node.keywords):
@@ -96,7 +69,7 @@ def torch_call(tr: FileTranslator, node: ast.Call, dotted: str) -> str:
     name = dotted.rsplit(".", 1)[-1]
     if dotted.startswith("torch.nn.") and not dotted.startswith(FUNCTIONAL) and name[:1].isupper():
         return layer_call(tr, node, dotted, name)
-    if dotted in _HOST and reads_as_numbers(tr, node):
+    if dotted in RANGES and reads_as_numbers(tr, node):
         return rewrite(
             tr,
             node,
@@ -111,9 +84,9 @@ def torch_call(tr: FileTranslator, node: ast.Call, dotted: str) -> str:
         raise Refused(
             node, "data_dependent_shape", f"the shape of {dotted}'s result depends on values"
         )
-    definition = tr.library.definitions.get(name)
-    if definition is not None and not definition.is_class:
-        return prelude_call(tr, node, name, None)
+    known = prelude_function(tr, dotted)
+    if known is not None:
+        return prelude_call(tr, node, known, None)
     raise Refused(node, "unknown_operation", f"{dotted} is not known")
 
 
@@ -141,232 +114,6 @@ def parameter(tr: FileTranslator, node: ast.Call) -> str:
         raise Refused(node, "unsupported_construct", "requires_grad is not a constant")
     kind = tr.use("Buffer") if frozen else "nnx.Param"
     return f"{kind}({tr.render(bound.values['data'])})"
-
-
-def prelude_call(tr: FileTranslator, node: ast.Call, name: str, receiver: ast.expr | None) -> str:
-    """A function of the prelude: torch's own signature, so only the name changes."""
-    definition = tr.library.definitions[name]
-    for keyword in node.keywords:
-        if keyword.arg in ("out", "generator"):
-            raise Refused(node, "unsupported_argument", f"{keyword.arg}= is not supported")
-    inplace.check_functional(tr, node)
-    drop = {n for n in _HARMLESS if n not in definition.parameters}
-    add = f"rngs={tr.rngs(node)}" if tr.project.draws(tr.unit, node) else ""
-    first = tr.render(receiver) if receiver is not None else ""
-    return rewrite(tr, node, tr.use(name), drop=drop, add=add, first=first)
-
-
-# --- tensors that only carry Python numbers, as in schedules of a constructor ---
-
-_HOST = frozenset({"torch.linspace", "torch.arange"})
-
-
-def reads_as_numbers(tr: FileTranslator, node: ast.Call) -> bool:
-    """Whether a range is made only to read its elements: ``[x.item() for x in range]``."""
-    if any(tr.is_tensor(a) for a in node.args):
-        return False
-    parent = tr.source.parents.get(node)
-    if isinstance(parent, ast.Attribute):
-        return parent.attr in ("tolist", "numpy")
-    if not isinstance(parent, ast.comprehension) or not isinstance(parent.target, ast.Name):
-        return False
-    inside = [n for n in ast.walk(tr.source.parents[parent]) if isinstance(n, ast.Name)]
-    uses = [n for n in inside if n.id == parent.target.id and isinstance(n.ctx, ast.Load)]
-    return all(_is_item_of(tr, n) for n in uses)
-
-
-def _is_item_of(tr: FileTranslator, node: ast.Name) -> bool:
-    parent = tr.source.parents.get(node)
-    return isinstance(parent, ast.Attribute) and parent.attr == "item"
-
-
-def is_host_value(tr: FileTranslator, node: ast.expr) -> bool:
-    """Whether an expression is such a range, or an element of one."""
-    if isinstance(node, ast.Call):
-        return tr.names.torch(node.func) in _HOST and reads_as_numbers(tr, node)
-    if not isinstance(node, ast.Name):
-        return False
-    for scope in tr.source.ancestors(node):
-        for part in getattr(scope, "generators", []):
-            if isinstance(part.target, ast.Name) and part.target.id == node.id:
-                return is_host_value(tr, part.iter)
-    return False
-
-
-# --- operations of the table ---
-
-
-def operation(
-    tr: FileTranslator, node: ast.Call, records: tuple[Op, ...], receiver: ast.expr | None
-) -> str:
-    """The first record that the call fits, written out."""
-    reason = ""
-    for record in records:
-        try:
-            bound = bind(record, receiver, node)
-        except BindError as error:
-            reason = reason or str(error)
-            continue
-        if not all(_holds(tr, c, bound) for c in record.when.split(",") if c):
-            continue
-        return write(tr, node, record, bound)
-    name = records[0].answers_to()[0]
-    function = name.rsplit(".", 1)[-1]
-    if function in tr.library.definitions:
-        return prelude_call(tr, node, function, receiver)
-    raise Refused(
-        node,
-        "unsupported_argument",
-        f"this form of {name} is not known{': ' + reason if reason else ''}",
-    )
-
-
-def _holds(tr: FileTranslator, condition: str, bound: Bound) -> bool:
-    """One condition of `Op.when` on a bound call."""
-    if condition.startswith("!"):
-        return not bound.given(condition[1:])
-    if "='" in condition:
-        name, value = condition.split("=", 1)
-        node = bound.values.get(name)
-        return isinstance(node, ast.Constant) and node.value == value.strip("'")
-    name, _, kind = condition.partition(":")
-    node = bound.values.get(name)
-    if node is None:
-        return False
-    if not kind:
-        return not (isinstance(node, ast.Constant) and node.value is None)
-    if kind == "tensor":
-        return tr.is_tensor(node)
-    if kind == "!tensor":
-        return not tr.is_tensor(node)
-    if kind == "sequence":
-        return isinstance(node, (ast.List, ast.Tuple)) or bool(tr.kinds(node) & {"list", "tuple"})
-    if kind == "int":
-        return not (isinstance(node, ast.Constant) and node.value is None)
-    if kind == "dtype":
-        return is_dtype(tr, node)
-    return is_device(tr, node)
-
-
-def is_dtype(tr: FileTranslator, node: ast.expr) -> bool:
-    """Whether an expression is a dtype."""
-    dotted = tr.names.torch(node) or ""
-    if dotted.removeprefix("torch.") in DTYPES or tr.kinds(node) == {"dtype"}:
-        return True
-    if isinstance(node, ast.Name) and node.id in ("float", "int", "bool"):
-        return True
-    return isinstance(node, ast.Attribute) and node.attr == "dtype"
-
-
-def is_device(tr: FileTranslator, node: ast.expr) -> bool:
-    """Whether an expression names a device."""
-    if tr.kinds(node) & {"device"}:
-        return True
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value.split(":")[0] in ("cpu", "cuda", "mps", "meta")
-    named = isinstance(node, ast.Attribute) and node.attr == "device"
-    return named or (isinstance(node, ast.Name) and node.id in ("device", "dev"))
-
-
-def write(tr: FileTranslator, node: ast.Call, record: Op, bound: Bound) -> str:
-    """Expand a record's template with the arguments of a call."""
-    params = {p.name: p for p in record.parameters()}
-    used = fields(record.to)
-    for name, value in bound.values.items():
-        _check_unused(node, params[name], value, used)
-    if "inplace" in bound.values:
-        inplace.check_functional(tr, node)
-
-    def one(name: str, as_operand: bool) -> str | None:
-        if name == "rngs":
-            stream = tr.rngs(node)
-            return f"{stream}.params()" if tr.in_constructor(node) else f"{stream}.noise()"
-        value = bound.values.get(name)
-        if value is None or (
-            isinstance(value, ast.Constant)
-            and value.value is None
-            and params[name].default == "None"
-        ):
-            return None
-        if params[name].variadic or params[name].kind == "shape":
-            return _shape(tr, params[name], bound, record.to)
-        return _argument(tr, value, params[name].kind, as_operand)
-
-    defaults = {n: p.default or "None" for n, p in params.items()}
-    text = expand(record.to, one, defaults)
-    text = _PRELUDE_CALL.sub(lambda m: _prelude_name(tr, record.to, m.group(1)), text)
-    safe = isinstance(tr.source.parents.get(node), _SAFE_PARENTS)
-    parent = tr.source.parents.get(node)
-    if isinstance(parent, ast.Call) and parent.func is node:
-        safe = False
-    return text if safe or is_atom(text) else f"({text})"
-
-
-def _prelude_name(tr: FileTranslator, template: str, name: str) -> str:
-    """The spelling of a prelude function that the template itself names."""
-    if name in tr.library.definitions and re.search(rf"(?<![\w.]){name}\(", template):
-        return tr.use(name)
-    return name
-
-
-def _check_unused(node: ast.Call, param: Parameter, value: ast.expr, used: set[str]) -> None:
-    """An argument that the target has no place for must be one that changes nothing."""
-    if param.name in used or param.kind in ("ignore", "inplace"):
-        return
-    literal = ast.unparse(value)
-    if literal == param.default or literal == "None":
-        return
-    raise Refused(node, "unsupported_argument", f"{param.name}={literal} is not supported")
-
-
-def _argument(tr: FileTranslator, value: ast.expr, kind: str, as_operand: bool) -> str:
-    if kind == "axes":
-        return _as_tuple(tr, value)
-    return tr.operand(value) if as_operand else tr.render(value)
-
-
-def _as_tuple(tr: FileTranslator, value: ast.expr) -> str:
-    """A list of axes as a tuple, which is what jax takes."""
-    if isinstance(value, ast.List):
-        inner = ", ".join(tr.render(e) for e in value.elts)
-        return f"({inner},)" if len(value.elts) == 1 else f"({inner})"
-    text = tr.render(value)
-    return f"tuple({text})" if "list" in tr.kinds(value) else text
-
-
-def _shape(tr: FileTranslator, param: Parameter, bound: Bound, template: str) -> str:
-    """Sizes given one by one or as one sequence; axes of ``permute`` are the same."""
-    parts = bound.rest if param.variadic else [bound.values[param.name]]
-    if param.kind == "raw":
-        return ", ".join(tr.render(p) for p in parts)
-    spread = (
-        f".reshape({{{param.name}}})" in template or f".transpose({{{param.name}}})" in template
-    )
-    if len(parts) == 1 and not isinstance(parts[0], ast.Starred):
-        one_number = param.variadic and not _is_sequence(tr, parts[0])
-        text = _as_tuple(tr, parts[0]) if not spread else tr.render(parts[0])
-        return f"({text},)" if one_number and not spread else text
-    inner = ", ".join(tr.render(p) for p in parts)
-    if spread:
-        return inner
-    return f"({inner},)" if len(parts) == 1 else f"({inner})"
-
-
-def _is_sequence(tr: FileTranslator, node: ast.expr) -> bool:
-    if isinstance(node, (ast.Tuple, ast.List)):
-        return True
-    if isinstance(node, ast.Attribute) and node.attr == "shape":
-        return True
-    kinds = tr.kinds(node)
-    if kinds:
-        return bool(kinds & {"tuple", "list", "size"})
-    if isinstance(node, (ast.Name, ast.Attribute)):
-        raise Refused(
-            node,
-            "unsupported_construct",
-            "not known whether this is one size or a sequence of sizes",
-        )
-    return False
 
 
 # --- methods ---
@@ -455,17 +202,6 @@ def tensor_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> st
     return pure_method(tr, node, func.value, name)
 
 
-def pure_method(tr: FileTranslator, node: ast.Call, receiver: ast.expr, name: str) -> str:
-    """The method `name` of a tensor as a function of the receiver."""
-    records = OPERATIONS.get(f"Tensor.{name}")
-    if records:
-        return operation(tr, node, records, receiver)
-    definition = tr.library.definitions.get(name)
-    if definition is not None and not definition.is_class:
-        return prelude_call(tr, node, name, receiver)
-    raise Refused(node, "unknown_operation", f"Tensor.{name} is not known")
-
-
 _MODULE_PLACE = frozenset(
     ["to", "cuda", "cpu", "float", "double", "half", "requires_grad_", "contiguous"]
 )
@@ -511,75 +247,3 @@ _UNSUPPORTED = frozenset(
         "compile",
     ]
 )
-
-
-# --- text ---
-
-
-def rewrite(
-    tr: FileTranslator,
-    node: ast.Call,
-    func: str,
-    *,
-    drop: Collection[str] = (),
-    add: str = "",
-    first: str = "",
-) -> str:
-    """A call with another callee: arguments keep their text and lines.
-
-    Keywords in `drop` go, `first` becomes the first argument, `add` the last.
-    """
-    source = tr.source
-    opened = source.text.index("(", _end(tr, node.func)) + 1
-    closed = source.span(node)[1] - 1
-    arguments: list[ast.AST] = sorted([*node.args, *node.keywords], key=source.span)
-    if not isinstance(node.func, (ast.Name, ast.Attribute)):
-        opened = _argument_start(tr, node)
-    kept = [a for a in arguments if not (isinstance(a, ast.keyword) and a.arg in drop)]
-    if len(kept) < len(arguments):
-        body = ", ".join(tr.render(a) for a in kept)
-    else:
-        body = source_body(tr, opened, closed, arguments)
-    if first:
-        body = f"{first}, {body}" if body.strip() else first
-    if add:
-        lone = len(kept) == 1 and isinstance(kept[0], ast.GeneratorExp)
-        body = append_argument(f"({body})" if lone and not body.startswith("(") else body, add)
-    return f"{func}({body})"
-
-
-def _end(tr: FileTranslator, node: ast.AST) -> int:
-    return tr.source.span(node)[1]
-
-
-def _argument_start(tr: FileTranslator, node: ast.Call) -> int:
-    """Where the arguments begin behind a callee that may itself end in parentheses."""
-    at = _end(tr, node.func)
-    text = tr.source.text
-    while text[at] != "(":
-        at += 1
-    return at + 1
-
-
-def source_body(tr: FileTranslator, start: int, end: int, arguments: list[ast.AST]) -> str:
-    """The text between the parentheses of a call, with its arguments rendered."""
-    return tr.splice(start, end, arguments, {})
-
-
-def append_argument(body: str, argument: str) -> str:
-    """Add a last argument in the style of the list: after its comma, on its own line."""
-    code = body.rstrip()
-    if not code.strip():
-        return argument
-    tail = body[len(code) :]
-    last = code.rsplit("\n", 1)[-1]
-    if "#" in last:
-        return (
-            f"{body}{argument}"
-            if code.split("#")[-2].rstrip().endswith(",")
-            else f"{body}, {argument}"
-        )
-    if code.endswith(",") and "\n" in tail:
-        indent = last[: len(last) - len(last.lstrip())]
-        return f"{code}\n{indent}{argument},{tail}"
-    return f"{code} {argument}{tail}" if code.endswith(",") else f"{code}, {argument}{tail}"

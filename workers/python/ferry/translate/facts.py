@@ -46,14 +46,12 @@ class FileFacts:
 
     def ran(self, function: ast.AST) -> bool:
         """Whether a function or method was entered."""
-        start, end = function.lineno, function.end_lineno  # type: ignore[attr-defined]
-        return any(start <= a <= end and b <= end for a, b in self._ran) and any(
-            _same(function, a, b) for a, b in self._ran
-        )
+        return any(_same(function, a, b) for a, b in self._ran)
 
 
 def _same(function: ast.AST, start: int, end: int) -> bool:
     """A range of `ran` names a function by its ``def`` line or by its first decorator."""
-    decorators = getattr(function, "decorator_list", [])
-    first = min([function.lineno, *(d.lineno for d in decorators)])  # type: ignore[attr-defined]
-    return first <= start <= function.lineno and end == function.end_lineno  # type: ignore[attr-defined]
+    line: int = function.lineno  # type: ignore[attr-defined]
+    last: int = function.end_lineno  # type: ignore[attr-defined]
+    first = min([line, *(d.lineno for d in getattr(function, "decorator_list", []))])
+    return first <= start <= line and end == last

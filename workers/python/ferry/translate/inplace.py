@@ -1,14 +1,14 @@
-"""Writing in place. jax arrays never change, so a name is bound again to the new value.
+"""Writing in place: ``x.add_(y)``, ``x += y`` and ``x[i] = v`` as assignments of new values.
 
-That is the same only if no other name for the same storage is read later; the storage ids
-in the facts show it. Where one is, the construct is refused (``unsafe_alias``).
+`alias` decides whether that is the same.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
+from ferry.translate.alias import assigned, check_alias
+from ferry.translate.operations import pure_method
 from ferry.translate.source import is_function
 from ferry.translate.translator import FileTranslator, Refused
 
@@ -43,102 +43,6 @@ def base_of(node: ast.expr) -> ast.expr:
     return node
 
 
-def check_alias(tr: FileTranslator, node: ast.AST, written: ast.expr, rebound: str | None) -> None:
-    """Refuse a write whose storage another name reads later.
-
-    `rebound` is the text of the target that gets the new value.
-    """
-    function = tr.source.function_of(node)
-    storage = tr.facts.storage(written) or _storage_of_target(tr, function, written)
-    if not storage or function is None:
-        return
-    for other in _later_reads(tr, function, node):
-        if (
-            ast.unparse(other) != rebound
-            and tr.facts.storage(other) & storage
-            and tr.is_tensor(other)
-        ):
-            why = f"{ast.unparse(written)} is written in place and {ast.unparse(other)}, read in line {other.lineno}, is the same storage"
-            raise Refused(node, "unsafe_alias", why)
-
-
-def _storage_of_target(
-    tr: FileTranslator, function: ast.AST | None, target: ast.expr
-) -> frozenset[int]:
-    """The storage of a target that is only written: that of its next read, which is the same."""
-    text, end = ast.unparse(target), tr.source.span(target)[1]
-    reads = [
-        n
-        for n in ast.walk(function or tr.source.tree)
-        if isinstance(n, ast.expr)
-        and type(n) is type(target)
-        and tr.facts.storage(n)
-        and ast.unparse(n) == text
-    ]
-    after = [n for n in reads if tr.source.span(n)[0] >= end]
-    first = min(after, key=tr.source.span, default=None)
-    return tr.facts.storage(first) if first is not None else frozenset()
-
-
-def _later_reads(tr: FileTranslator, function: ast.AST, node: ast.AST) -> Iterator[ast.expr]:
-    """Names and attributes read after a statement, or anywhere in a loop around it."""
-    statement = tr.source.statement_of(node)
-    end = tr.source.span(statement)[1]
-    for other in ast.walk(function):
-        if not isinstance(other, (ast.Name, ast.Attribute)) or not isinstance(other.ctx, ast.Load):
-            continue
-        if tr.source.span(other)[0] >= end and not exclusive(tr, statement, other):
-            yield other
-
-
-def exclusive(tr: FileTranslator, statement: ast.stmt, other: ast.AST) -> bool:
-    """Whether two places are in different arms of one ``if``."""
-    arms = {}
-    child: ast.AST = statement
-    for parent in tr.source.ancestors(statement):
-        if isinstance(parent, ast.If):
-            arms[parent] = child in parent.body
-        child = parent
-    child = other
-    for parent in tr.source.ancestors(other):
-        if isinstance(parent, ast.If) and parent in arms and child is not parent.test:
-            return arms[parent] != (child in parent.body)
-        child = parent
-    return False
-
-
-def _assigned(tr: FileTranslator, node: ast.expr) -> str | None:
-    """The single target that a call's value is assigned to."""
-    parent = tr.source.parents.get(node)
-    if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
-        return ast.unparse(parent.targets[0])
-    return None
-
-
-def check_functional(tr: FileTranslator, node: ast.Call) -> None:
-    """A function called with ``inplace=True`` writes its first argument."""
-    flag = next((k.value for k in node.keywords if k.arg == "inplace"), None)
-    if flag is None or (isinstance(flag, ast.Constant) and flag.value is False) or not node.args:
-        return
-    check_alias(tr, node, node.args[0], _assigned(tr, node))
-
-
-def check_module_call(tr: FileTranslator, node: ast.Call) -> None:
-    """A layer whose ``inplace`` is set writes its argument, as its result's storage shows."""
-    if len(node.args) != 1 or "module" not in tr.kinds(node.func):
-        return
-    if tr.facts.storage(node) & tr.facts.storage(node.args[0]) and _is_inplace_layer(tr, node.func):
-        check_alias(tr, node, node.args[0], _assigned(tr, node))
-
-
-def _is_inplace_layer(tr: FileTranslator, func: ast.expr) -> bool:
-    cls = (tr.facts.of(func) or {}).get("cls") or ""
-    return str(cls).startswith("torch.nn.modules.activation")
-
-
-# --- expressions and statements ---
-
-
 def expression(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
     """An in-place method: the new value, bound to the tensor's name where it stands alone."""
     value = new_value(tr, node, func)
@@ -147,7 +51,7 @@ def expression(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
     root = _root(node)
     statement = tr.source.statement_of(node)
     alone = isinstance(statement, ast.Expr) and statement.value is node
-    check_alias(tr, node, root, ast.unparse(root) if alone else _assigned(tr, node))
+    check_alias(tr, node, root, ast.unparse(root) if alone else assigned(tr, node))
     if alone:
         return write_back(tr, root, value, node)
     if is_function(tr.source.parents.get(node)):
@@ -180,8 +84,6 @@ def _root(node: ast.expr) -> ast.expr:
 
 def new_value(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
     """What an in-place method leaves in its tensor."""
-    from ferry.translate.calls import pure_method
-
     name, receiver = func.attr.removesuffix("_"), func.value
     if name == "zero":
         return f"jnp.zeros_like({tr.render(receiver)})"
@@ -233,12 +135,10 @@ def write_back(tr: FileTranslator, target: ast.expr, value: str, node: ast.AST) 
 
 def lvalue(tr: FileTranslator, target: ast.expr) -> str:
     """A target as text; a variable is written through ``[...]``."""
-    from ferry.translate.attributes import is_variable
-
     if isinstance(target, ast.Attribute) and target.attr == "data":
         return lvalue(tr, target.value)
     text = tr.keep(target)
-    return f"{text}[...]" if is_variable(tr, target) else text
+    return f"{text}[...]" if tr.is_variable(target) else text
 
 
 def set_item(

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ferry.translate.import_lines import IMPORTS_MARK
 from ferry.translate.library import Definition, Library
 from ferry.translate.source import SourceFile
-from ferry.translate.statements import IMPORTS_MARK
 
 PRELUDE_FILE = "torch_layers.py"
 _HEADER = "# Layers and functions with torch's semantics."

@@ -5,7 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from ferry.translate import attributes, calls, classes, inplace, statements
+from ferry.translate import (
+    attributes,
+    blocks,
+    calls,
+    classes,
+    import_lines,
+    inplace,
+    statements,
+)
 from ferry.translate.translator import FileTranslator, Rule
 
 
@@ -15,17 +23,17 @@ def _conditional(tr: FileTranslator, node: ast.IfExp) -> str | None:
 
 
 RULES: Mapping[type[ast.AST], tuple[Rule, ...]] = {
-    ast.Import: (statements.import_,),
-    ast.ImportFrom: (statements.import_from,),
+    ast.Import: (import_lines.import_,),
+    ast.ImportFrom: (import_lines.import_from,),
     ast.Assign: (statements.initialises, statements.assign),
     ast.AnnAssign: (statements.annotated,),
     ast.AugAssign: (inplace.augmented,),
     ast.Expr: (statements.initialises, statements.expression),
-    ast.If: (statements.initialises, statements.branch),
+    ast.If: (statements.initialises, blocks.branch),
     ast.For: (statements.initialises,),
-    ast.While: (statements.loop,),
-    ast.With: (statements.initialises, statements.with_),
-    ast.Assert: (statements.assertion,),
+    ast.While: (blocks.loop,),
+    ast.With: (statements.initialises, blocks.with_),
+    ast.Assert: (blocks.assertion,),
     ast.ClassDef: (classes.class_,),
     ast.FunctionDef: (classes.function,),
     ast.AsyncFunctionDef: (classes.function,),

@@ -1,20 +1,13 @@
-"""Statements: assignments, branches, blocks without gradients, imports."""
+"""Statements: assignments, calls for their effect, the start of a constructor."""
 
 from __future__ import annotations
 
 import ast
-import sys
-import textwrap
 
 from ferry.translate import inplace
-from ferry.translate.attributes import bool_test, is_variable
-from ferry.translate.calls import is_device
-from ferry.translate.names import is_torch
+from ferry.translate.alias import exclusive
+from ferry.translate.operations import is_device
 from ferry.translate.translator import REMOVED, FileTranslator, Refused
-
-# packages that a port may import: these are in the jax environment
-PORTABLE = frozenset({"numpy", "einops", "jax", "flax", "optax", "scipy"})
-IMPORTS_MARK = "\0imports\0"
 
 
 def initialises(tr: FileTranslator, node: ast.stmt) -> str | None:
@@ -23,57 +16,6 @@ def initialises(tr: FileTranslator, node: ast.stmt) -> str | None:
         return None
     tr.notes.append(f"{tr.unit.path}:{node.lineno}: initial values are left out")
     return REMOVED
-
-
-def import_(tr: FileTranslator, node: ast.Import) -> str | None:
-    """torch's modules are no longer imported; the first such line marks the new imports."""
-    kept = [a for a in node.names if not is_torch(a.name) and _importable(tr, node, a, a.name)]
-    if len(kept) == len(node.names):
-        return None
-    return _import_text(tr, node, [f"import {', '.join(map(_alias, kept))}"] if kept else [])
-
-
-def import_from(tr: FileTranslator, node: ast.ImportFrom) -> str | None:
-    """As `import_`, for ``from … import …``."""
-    if node.level:
-        return None
-    module = node.module or ""
-    torch = [a for a in node.names if is_torch(module) or is_torch(f"{module}.{a.name}")]
-    if torch and any(a.name == "*" for a in torch):
-        raise Refused(node, "unsupported_construct", f"all names of {module} are imported")
-    if torch:
-        return _import_text(tr, node, [])
-    kept = [a for a in node.names if _importable(tr, node, a, module)]
-    return None if kept == node.names else _import_text(tr, node, [])
-
-
-def _importable(tr: FileTranslator, node: ast.stmt, alias: ast.alias, module: str) -> bool:
-    """Whether an import works in the port. One that does not may go if nothing uses it."""
-    top = module.split(".")[0]
-    own = {path.split("/")[0].removesuffix(".py") for path in tr.project.units}
-    if top in sys.stdlib_module_names or top in PORTABLE or top in own:
-        return True
-    local = (alias.asname or alias.name).split(".")[0]
-    used = any(
-        isinstance(n, ast.Name) and n.id == local and tr.facts.of(n)
-        for n in ast.walk(tr.source.tree)
-    )
-    if used:
-        raise Refused(node, "unsupported_construct", f"the package {top} has no counterpart")
-    return False
-
-
-def _alias(alias: ast.alias) -> str:
-    return f"{alias.name} as {alias.asname}" if alias.asname else alias.name
-
-
-def _import_text(tr: FileTranslator, node: ast.stmt, lines: list[str]) -> str:
-    if isinstance(tr.source.parents.get(node), ast.Module):
-        return "\n".join([*lines, IMPORTS_MARK])
-    return "\n".join(lines) or REMOVED
-
-
-# --- assignments ---
 
 
 def assign(tr: FileTranslator, node: ast.Assign) -> str | None:
@@ -86,15 +28,16 @@ def assign(tr: FileTranslator, node: ast.Assign) -> str | None:
     target = node.targets[0]
     if isinstance(target, ast.Subscript) and tr.is_tensor(target.value):
         return inplace.set_item(tr, target, "set", tr.render(node.value), node)
-    if isinstance(target, ast.Attribute) and target.attr == "data":
-        if tr.is_tensor(target.value):
-            return f"{inplace.lvalue(tr, target)} = {tr.render(node.value)}"
+    if isinstance(target, ast.Attribute) and target.attr == "data" and tr.is_tensor(target.value):
+        return f"{inplace.lvalue(tr, target)} = {tr.render(node.value)}"
     if isinstance(target, ast.Attribute) and tr.module_class(node) is not None:
         return assign_attribute(tr, node, target, node.value)
     if isinstance(target, (ast.Tuple, ast.List)):
-        replaced = {t: inplace.lvalue(tr, t) for t in target.elts if is_variable(tr, t)}
+        replaced: dict[ast.AST, str] = {
+            t: inplace.lvalue(tr, t) for t in target.elts if tr.is_variable(t)
+        }
         if replaced:
-            return f"{tr.keep(target, dict(replaced))} = {tr.render(node.value)}"
+            return f"{tr.keep(target, replaced)} = {tr.render(node.value)}"
     return None
 
 
@@ -114,7 +57,7 @@ def annotated(tr: FileTranslator, node: ast.AnnAssign) -> str | None:
 def _refuse_chained(tr: FileTranslator, node: ast.Assign) -> None:
     for target in node.targets:
         written = isinstance(target, ast.Subscript) and tr.is_tensor(target.value)
-        if written or is_variable(tr, target):
+        if written or tr.is_variable(target):
             raise Refused(
                 node,
                 "unsupported_construct",
@@ -126,10 +69,10 @@ def assign_attribute(
     tr: FileTranslator, node: ast.stmt, target: ast.Attribute, value: ast.expr
 ) -> str | None:
     """``self.x = value`` in a module class: a variable, a shared variable, or anything else."""
-    if not is_variable(tr, target):
+    if not tr.is_variable(target):
         _check_new_tensor(tr, node, target, value)
         return _data_after_none(tr, target, value)
-    if is_variable(tr, value) and tr.in_constructor(node):
+    if tr.is_variable(value) and tr.in_constructor(node):
         return f"{tr.keep(target)} = {tr.keep(value)}"  # one variable under two names
     if not tr.in_constructor(node):
         text = tr.render(value)
@@ -158,7 +101,7 @@ def _makes_variable(tr: FileTranslator, value: ast.expr) -> bool | None:
     """True for ``nn.Parameter(...)``, None for None and conditionals that hold it, else False."""
     if isinstance(value, ast.IfExp):
         arms = {_makes_variable(tr, value.body), _makes_variable(tr, value.orelse)}
-        return False if False in arms else True
+        return False not in arms
     if isinstance(value, ast.Constant):
         return None
     dotted = tr.names.torch(value.func) if isinstance(value, ast.Call) else None
@@ -218,7 +161,7 @@ def _data_after_none(tr: FileTranslator, target: ast.Attribute, value: ast.expr)
         if node.value.value is not None or ast.unparse(node.targets[0]) != text:
             continue
         statement = tr.source.statement_of(target)
-        if tr.source.span(node)[0] < start and not inplace.exclusive(tr, node, statement):
+        if tr.source.span(node)[0] < start and not exclusive(tr, node, statement):
             return f"{tr.keep(target)} = nnx.data({tr.render(value)})"
     return None
 
@@ -245,9 +188,6 @@ def _places(tr: FileTranslator, node: ast.Name) -> bool:
     to = isinstance(call.func, ast.Attribute) and call.func.attr == "to"
     keyword = isinstance(parent, ast.keyword) and parent.arg == "device"
     return to or (keyword and tr.names.torch(call.func) is not None)
-
-
-# --- expression statements ---
 
 
 def expression(tr: FileTranslator, node: ast.Expr) -> str | None:
@@ -279,7 +219,7 @@ def register(tr: FileTranslator, call: ast.Call, func: ast.Attribute) -> str:
     owner = tr.render(func.value)
     made = isinstance(value, ast.Constant) or func.attr == "register_parameter"
     text = tr.render(value) if made else buffer(tr, value)
-    if isinstance(name, ast.Constant) and str(name.value).isidentifier():
+    if isinstance(name, ast.Constant) and isinstance(name.value, str) and name.value.isidentifier():
         return f"{owner}.{name.value} = {text}"
     return f"setattr({owner}, {tr.render(name)}, {text})"
 
@@ -341,131 +281,3 @@ def _draws_by_self(tr: FileTranslator, node: ast.AST) -> bool:
 def needs_stream(tr: FileTranslator, node: ast.Call) -> bool:
     """Whether a call uses the key stream."""
     return tr.project.draws(tr.unit, node) or tr.project.builds(tr.unit, node)
-
-
-# --- blocks ---
-
-
-def branch(tr: FileTranslator, node: ast.If) -> str | None:
-    """``if``: a test on a tensor is refused; an arm that never ran may be left out."""
-    if _is_main_guard(node):
-        uses = any(tr.names.torch(n) for n in ast.walk(node))
-        return REMOVED if uses else None
-    bool_test(tr, node.test)
-    return _without_dead_arms(tr, node)
-
-
-def loop(tr: FileTranslator, node: ast.While) -> str | None:
-    """``while``: its test must not be a tensor."""
-    bool_test(tr, node.test)
-    return None
-
-
-def assertion(tr: FileTranslator, node: ast.Assert) -> str | None:
-    """An assertion about a tensor's values held in the run; it is left out and listed."""
-    try:
-        bool_test(tr, node.test)
-        tr.render(node.test)
-    except Refused as refused:
-        if refused.code not in ("tensor_branch", "data_dependent_shape"):
-            raise
-        tr.assume("assertion_left_out", f"holds: {ast.unparse(node.test)}", node)
-        return REMOVED
-    return None
-
-
-def _is_main_guard(node: ast.If) -> bool:
-    return "__name__" in ast.unparse(node.test) and "__main__" in ast.unparse(node.test)
-
-
-def _without_dead_arms(tr: FileTranslator, node: ast.If) -> str | None:
-    """Arms that never ran and can't be translated end in an error that says so."""
-    function = tr.source.function_of(node)
-    if function is None or not tr.ever_ran(function):
-        return None
-    replaced: dict[ast.AST, str] = {}
-    for arm in (node.body, node.orelse):
-        is_elif = len(arm) == 1 and isinstance(arm[0], ast.If) and arm is node.orelse
-        if not arm or is_elif or any(tr.facts.of(n) for s in arm for n in ast.walk(s)):
-            continue
-        mark = len(tr.refusals)
-        texts = [tr.render(s) for s in arm]
-        if len(tr.refusals) == mark:
-            replaced.update(zip(arm, texts, strict=True))
-            continue
-        why = tr.refusals[mark].why
-        del tr.refusals[mark:]
-        tr.assume("branch_left_out", f"this branch never ran and is left out: {why}", arm[0])
-        replaced.update(dict.fromkeys(arm, REMOVED))
-        replaced[arm[0]] = f'raise NotImplementedError("not ported: {_quoted(why)}")'
-    return tr.keep(node, replaced) if replaced else None
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', "'")
-
-
-def with_(tr: FileTranslator, node: ast.With) -> str | None:
-    """Blocks that switch gradients or mixed precision off become plain statements."""
-    managers = [tr.names.torch(_manager(i.context_expr)) for i in node.items]
-    if not any(managers):
-        return None
-    if not all(m in _DETACHED | _NEUTRAL for m in managers):
-        raise Refused(
-            node, "unsupported_construct", f"with {ast.unparse(node.items[0].context_expr)}"
-        )
-    for item, manager in zip(node.items, managers, strict=True):
-        if manager in _AUTOCAST and not _is_disabled(item.context_expr):
-            raise Refused(node, "unsupported_construct", "mixed precision is not supported")
-    detached = any(m in _DETACHED for m in managers)
-    return dedented(tr, node, detached)
-
-
-_DETACHED = {"torch.no_grad", "torch.inference_mode"}
-_AUTOCAST = {"torch.autocast", "torch.cuda.amp.autocast", "torch.amp.autocast"}
-_NEUTRAL = {*_AUTOCAST, "torch.enable_grad", "torch.profiler.record_function"}
-
-
-def _manager(node: ast.expr) -> ast.expr:
-    return node.func if isinstance(node, ast.Call) else node
-
-
-def _is_disabled(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and any(
-        k.arg == "enabled" and isinstance(k.value, ast.Constant) and k.value.value is False
-        for k in node.keywords
-    )
-
-
-def dedented(tr: FileTranslator, node: ast.With, detached: bool) -> str:
-    """The body of a block one level further out; detached values stop gradients."""
-    start = tr.source.span(node.body[0])[0]
-    end = tr.source.span(node)[1]
-    if "\n" not in tr.source.text[tr.source.span(node)[0] : start]:
-        raise Refused(node, "unsupported_construct", "a block on one line")
-    replaced: dict[ast.AST, str] = {}
-    for statement in node.body if detached else ():
-        replaced[statement] = _detach(tr, statement)
-    inner = tr.source.indent(node.body[0])
-    text = inner + tr.splice(start, end, list(node.body), replaced)
-    return textwrap.indent(textwrap.dedent(text), tr.source.indent(node)).lstrip()
-
-
-def _detach(tr: FileTranslator, statement: ast.stmt) -> str:
-    """An assignment whose value is held fixed under differentiation."""
-    text = tr.render(statement)
-    if not isinstance(statement, ast.Assign) or text == REMOVED:
-        if (
-            any(tr.is_tensor(n) for n in ast.walk(statement) if isinstance(n, ast.expr))
-            and text != REMOVED
-        ):
-            raise Refused(
-                statement,
-                "unsupported_construct",
-                "only assignments are supported in a block without gradients",
-            )
-        return text
-    if not tr.is_tensor(statement.value):
-        return text
-    left, _, right = text.partition(" = ")
-    return f"{left} = lax.stop_gradient({right})"

@@ -126,7 +126,6 @@ class FileTranslator:
         self.assumptions: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.current: ast.AST = unit.source.tree
-        self.keyless_attribute: set[ast.ClassDef] = set()
         self._rules = rules
         self._kinds: dict[ast.AST, frozenset[str]] = {}
 
@@ -245,6 +244,12 @@ class FileTranslator:
         kinds = self.kinds(node)
         return "tensor" in kinds and kinds <= {"tensor", "none"}
 
+    def is_variable(self, node: ast.expr) -> bool:
+        """Whether an attribute holds an nnx Variable: a parameter, a buffer, a plain tensor."""
+        if not isinstance(node, ast.Attribute) or node.attr not in self.project.tensor_kinds:
+            return False
+        return "module" in self.kinds(node.value)
+
     def _infer(self, node: ast.AST) -> frozenset[str]:
         if isinstance(node, ast.Constant):
             name = "none" if node.value is None else type(node.value).__name__
@@ -326,9 +331,10 @@ class FileTranslator:
 
     def module_class(self, node: ast.AST) -> ast.ClassDef | None:
         """The module class around a node."""
-        return next(
-            (a for a in self.source.ancestors(node) if a in self.project.module_classes), None
-        )  # type: ignore[return-value]
+        for scope in self.source.ancestors(node):
+            if isinstance(scope, ast.ClassDef) and scope in self.project.module_classes:
+                return scope
+        return None
 
     def in_constructor(self, node: ast.AST) -> bool:
         """Whether a node is in the ``__init__`` of a module class."""

@@ -194,14 +194,14 @@ def concat(values: Tensors, op: Op) -> Tensors:
 
 
 def add(values: Tensors, op: Op) -> Tensors:
-    total = values[0]
+    total = wide(values[0])
     for value in values[1:]:
-        total = total + value
+        total = total + wide(value)
     return [total]
 
 
 def scale(values: Tensors, op: Op) -> Tensors:
-    return [value * np.asarray(op["by"]).astype(value.dtype) for value in values]
+    return [wide(value) * op["by"] for value in values]
 
 
 def flip(values: Tensors, op: Op) -> Tensors:
@@ -227,6 +227,11 @@ OPS: dict[str, Callable[[Tensors, Op], Tensors]] = {
     "cast": cast,
     "constant": constant,
 }
+
+
+def wide(value: Array) -> Array:
+    """Floating values in float64: sums and products are rounded once, in the model's dtype."""
+    return value.astype(np.float64) if jnp.issubdtype(value.dtype, jnp.floating) else value
 
 
 def map_file(path: str | os.PathLike[str]) -> memoryview:

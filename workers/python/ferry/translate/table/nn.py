@@ -8,6 +8,9 @@ _LAST = "_stacklevel:ignore=3"
 
 RECORDS = (
     Op("F.relu", "input inplace:inplace=False", "jax.nn.relu({input})"),
+    Op("F.selu", "input inplace:inplace=False", "jax.nn.selu({input})"),
+    Op("F.softsign", "input", "jax.nn.soft_sign({input})"),
+    Op("F.logsigmoid", "input", "jax.nn.log_sigmoid({input})"),
     Op("F.sigmoid", "input", "jax.nn.sigmoid({input})"),
     Op("F.tanh", "input", "jnp.tanh({input})"),
     Op("F.silu", "input inplace:inplace=False", "jax.nn.silu({input})"),

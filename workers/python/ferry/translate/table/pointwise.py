@@ -59,7 +59,13 @@ RECORDS = (
     *_unary("digamma", "jax.scipy.special.digamma"),
     *_unary("sigmoid expit", "jax.nn.sigmoid"),
     *_unary("relu", "jax.nn.relu"),
+    *_unary("selu", "jax.nn.selu"),
     Op("torch.round Tensor.round", "input * decimals=0", "jnp.round({input}{decimals?, %})"),
+    Op(
+        "torch.clip Tensor.clip",
+        "input min=None max=None * out:refuse=None",
+        "clamp({input}{min?, min=%}{max?, max=%})",
+    ),
     Op("torch.frac Tensor.frac", "input", "{input.} - jnp.trunc({input})"),
     Op("torch.logit Tensor.logit", "input", "jax.scipy.special.logit({input})"),
     Op(

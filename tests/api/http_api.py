@@ -1,4 +1,4 @@
-"""A small HTTP client for the tests: no redirects, no retries, nothing hidden."""
+"""The daemon as these tests see it: bare HTTP, without redirects, retries or anything hidden."""
 
 from __future__ import annotations
 
@@ -8,9 +8,33 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-FINAL = {"succeeded", "failed", "cancelled"}
+from ferryd import FINAL, Daemon
+
+SLEEPER = "import time\ntime.sleep(100)\n"
+LINEAR = """\
+import torch
+from torch import nn
+
+
+class Model(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.fc = nn.Linear(n, 3)  # kept
+
+    def forward(self, x):
+        return torch.relu(self.fc(x))
+
+
+def get_init_inputs():
+    return [4]
+
+
+def get_inputs():
+    return [torch.rand(3, 4)]
+"""
 
 
 @dataclass
@@ -36,9 +60,9 @@ class Response:
 class Client:
     """Talks to one daemon."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self.port = port
+    def __init__(self, url: str) -> None:
+        self.host, port = url.removeprefix("http://").split(":")
+        self.port = int(port)
 
     def connect(self, timeout: float = 30) -> socket.socket:
         return socket.create_connection((self.host, self.port), timeout)
@@ -120,3 +144,16 @@ class Stream:
 
     def close(self) -> None:
         self.connection.close()
+
+
+class Server:
+    """A daemon with settings, and a client of it."""
+
+    def __init__(self, home: Path, *settings: str) -> None:
+        arguments = [word for setting in settings for word in ("--set", setting)]
+        self._daemon = Daemon(*arguments, home=home, keep=True)
+        self.client = Client(self._daemon.url)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        return self._daemon.stop(30)

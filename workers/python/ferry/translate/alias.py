@@ -1,0 +1,106 @@
+"""Whether a write in place is seen through another name.
+
+jax arrays never change, so a name that is written is bound again to the new value. That is
+the same only if no other name for the same storage is read later; the storage ids in the
+facts show it. Where one is, the construct is refused (``unsafe_alias``).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ferry.translate.translator import FileTranslator, Refused
+
+
+def check_alias(tr: FileTranslator, node: ast.AST, written: ast.expr, rebound: str | None) -> None:
+    """Refuse a write whose storage another name reads later.
+
+    `rebound` is the text of the target that gets the new value.
+    """
+    function = tr.source.function_of(node)
+    storage = tr.facts.storage(written) or _storage_of_target(tr, function, written)
+    if not storage or function is None:
+        return
+    for other in _later_reads(tr, function, node):
+        if (
+            ast.unparse(other) != rebound
+            and tr.facts.storage(other) & storage
+            and tr.is_tensor(other)
+        ):
+            why = f"{ast.unparse(written)} is written in place and {ast.unparse(other)}, read in line {other.lineno}, is the same storage"
+            raise Refused(node, "unsafe_alias", why)
+
+
+def _storage_of_target(
+    tr: FileTranslator, function: ast.AST | None, target: ast.expr
+) -> frozenset[int]:
+    """The storage of a target that is only written: that of its next read, which is the same."""
+    text, end = ast.unparse(target), tr.source.span(target)[1]
+    reads = [
+        n
+        for n in ast.walk(function or tr.source.tree)
+        if isinstance(n, ast.expr)
+        and type(n) is type(target)
+        and tr.facts.storage(n)
+        and ast.unparse(n) == text
+    ]
+    after = [n for n in reads if tr.source.span(n)[0] >= end]
+    first = min(after, key=tr.source.span, default=None)
+    return tr.facts.storage(first) if first is not None else frozenset()
+
+
+def _later_reads(tr: FileTranslator, function: ast.AST, node: ast.AST) -> Iterator[ast.expr]:
+    """Names and attributes read after a statement, or anywhere in a loop around it."""
+    statement = tr.source.statement_of(node)
+    end = tr.source.span(statement)[1]
+    for other in ast.walk(function):
+        if not isinstance(other, (ast.Name, ast.Attribute)) or not isinstance(other.ctx, ast.Load):
+            continue
+        if tr.source.span(other)[0] >= end and not exclusive(tr, statement, other):
+            yield other
+
+
+def exclusive(tr: FileTranslator, statement: ast.stmt, other: ast.AST) -> bool:
+    """Whether two places are in different arms of one ``if``."""
+    arms = {}
+    child: ast.AST = statement
+    for parent in tr.source.ancestors(statement):
+        if isinstance(parent, ast.If):
+            arms[parent] = child in parent.body
+        child = parent
+    child = other
+    for parent in tr.source.ancestors(other):
+        if isinstance(parent, ast.If) and parent in arms and child is not parent.test:
+            return arms[parent] != (child in parent.body)
+        child = parent
+    return False
+
+
+def assigned(tr: FileTranslator, node: ast.expr) -> str | None:
+    """The single target that a call's value is assigned to."""
+    parent = tr.source.parents.get(node)
+    if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
+        return ast.unparse(parent.targets[0])
+    return None
+
+
+def check_functional(tr: FileTranslator, node: ast.Call) -> None:
+    """A function called with ``inplace=True`` writes its first argument."""
+    flag = next((k.value for k in node.keywords if k.arg == "inplace"), None)
+    if flag is None or (isinstance(flag, ast.Constant) and flag.value is False) or not node.args:
+        return
+    check_alias(tr, node, node.args[0], assigned(tr, node))
+
+
+def check_module_call(tr: FileTranslator, node: ast.Call) -> None:
+    """A layer whose ``inplace`` is set writes its argument, as its result's storage shows."""
+    if len(node.args) != 1 or "module" not in tr.kinds(node.func):
+        return
+    if tr.facts.storage(node) & tr.facts.storage(node.args[0]) and _is_inplace_layer(tr, node.func):
+        check_alias(tr, node, node.args[0], assigned(tr, node))
+
+
+def _is_inplace_layer(tr: FileTranslator, func: ast.expr) -> bool:
+    cls = (tr.facts.of(func) or {}).get("cls") or ""
+    return str(cls).startswith("torch.nn.modules.activation")

@@ -1,0 +1,134 @@
+"""Blocks: branches, loops, assertions, ``with`` around torch's switches."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+
+from ferry.translate.attributes import bool_test
+from ferry.translate.translator import REMOVED, FileTranslator, Refused
+
+
+def branch(tr: FileTranslator, node: ast.If) -> str | None:
+    """``if``: a test on a tensor is refused; an arm that never ran may be left out."""
+    if _is_main_guard(node):
+        uses = any(tr.names.torch(n) for n in ast.walk(node))
+        return REMOVED if uses else None
+    bool_test(tr, node.test)
+    return _without_dead_arms(tr, node)
+
+
+def loop(tr: FileTranslator, node: ast.While) -> str | None:
+    """``while``: its test must not be a tensor."""
+    bool_test(tr, node.test)
+    return None
+
+
+def assertion(tr: FileTranslator, node: ast.Assert) -> str | None:
+    """An assertion about a tensor's values held in the run; it is left out and listed."""
+    try:
+        bool_test(tr, node.test)
+        tr.render(node.test)
+    except Refused as refused:
+        if refused.code not in ("tensor_branch", "data_dependent_shape"):
+            raise
+        tr.assume("assertion_left_out", f"holds: {ast.unparse(node.test)}", node)
+        return REMOVED
+    return None
+
+
+def _is_main_guard(node: ast.If) -> bool:
+    return "__name__" in ast.unparse(node.test) and "__main__" in ast.unparse(node.test)
+
+
+def _without_dead_arms(tr: FileTranslator, node: ast.If) -> str | None:
+    """Arms that never ran and can't be translated end in an error that says so."""
+    function = tr.source.function_of(node)
+    if function is None or not tr.ever_ran(function):
+        return None
+    replaced: dict[ast.AST, str] = {}
+    for arm in (node.body, node.orelse):
+        is_elif = len(arm) == 1 and isinstance(arm[0], ast.If) and arm is node.orelse
+        if not arm or is_elif or any(tr.facts.of(n) for s in arm for n in ast.walk(s)):
+            continue
+        mark = len(tr.refusals)
+        texts = [tr.render(s) for s in arm]
+        if len(tr.refusals) == mark:
+            replaced.update(zip(arm, texts, strict=True))
+            continue
+        why = tr.refusals[mark].why
+        del tr.refusals[mark:]
+        tr.assume("branch_left_out", f"this branch never ran and is left out: {why}", arm[0])
+        replaced.update(dict.fromkeys(arm, REMOVED))
+        replaced[arm[0]] = f'raise NotImplementedError("not ported: {_quoted(why)}")'
+    return tr.keep(node, replaced) if replaced else None
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', "'")
+
+
+def with_(tr: FileTranslator, node: ast.With) -> str | None:
+    """Blocks that switch gradients or mixed precision off become plain statements."""
+    managers = [tr.names.torch(_manager(i.context_expr)) for i in node.items]
+    if not any(managers):
+        return None
+    if not all(m in _DETACHED | _NEUTRAL for m in managers):
+        raise Refused(
+            node, "unsupported_construct", f"with {ast.unparse(node.items[0].context_expr)}"
+        )
+    for item, manager in zip(node.items, managers, strict=True):
+        if manager in _AUTOCAST and not _is_disabled(item.context_expr):
+            raise Refused(node, "unsupported_construct", "mixed precision is not supported")
+    detached = any(m in _DETACHED for m in managers)
+    return dedented(tr, node, detached)
+
+
+_DETACHED = {"torch.no_grad", "torch.inference_mode"}
+_AUTOCAST = {"torch.autocast", "torch.cuda.amp.autocast", "torch.amp.autocast"}
+_NEUTRAL = {*_AUTOCAST, "torch.enable_grad", "torch.profiler.record_function"}
+
+
+def _manager(node: ast.expr) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
+
+
+def _is_disabled(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and any(
+        k.arg == "enabled" and isinstance(k.value, ast.Constant) and k.value.value is False
+        for k in node.keywords
+    )
+
+
+def dedented(tr: FileTranslator, node: ast.With, detached: bool) -> str:
+    """The body of a block one level further out; detached values stop gradients."""
+    start = tr.source.span(node.body[0])[0]
+    end = tr.source.span(node)[1]
+    if "\n" not in tr.source.text[tr.source.span(node)[0] : start]:
+        raise Refused(node, "unsupported_construct", "a block on one line")
+    replaced: dict[ast.AST, str] = {}
+    for statement in node.body if detached else ():
+        replaced[statement] = _detach(tr, statement)
+    inner = tr.source.indent(node.body[0])
+    text = inner + tr.splice(start, end, list(node.body), replaced)
+    return textwrap.indent(textwrap.dedent(text), tr.source.indent(node)).lstrip()
+
+
+def _detach(tr: FileTranslator, statement: ast.stmt) -> str:
+    """An assignment whose value is held fixed under differentiation."""
+    text = tr.render(statement)
+    if not isinstance(statement, ast.Assign) or text == REMOVED:
+        if (
+            any(tr.is_tensor(n) for n in ast.walk(statement) if isinstance(n, ast.expr))
+            and text != REMOVED
+        ):
+            raise Refused(
+                statement,
+                "unsupported_construct",
+                "only assignments are supported in a block without gradients",
+            )
+        return text
+    if not tr.is_tensor(statement.value):
+        return text
+    left, _, right = text.partition(" = ")
+    return f"{left} = lax.stop_gradient({right})"

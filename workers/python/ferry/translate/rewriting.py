@@ -1,0 +1,92 @@
+"""Calls with another callee: arguments keep their text, their lines and their comments."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection
+
+from ferry.translate.translator import FileTranslator
+
+# arguments of torch that say where and how to store, not what to compute
+PLACEMENT = frozenset(
+    [
+        "device",
+        "dtype",
+        "layout",
+        "memory_format",
+        "pin_memory",
+        "requires_grad",
+        "non_blocking",
+        "generator",
+        "out",
+    ]
+)
+
+
+def rewrite(
+    tr: FileTranslator,
+    node: ast.Call,
+    func: str,
+    *,
+    drop: Collection[str] = (),
+    add: str = "",
+    first: str = "",
+) -> str:
+    """A call with another callee: arguments keep their text and lines.
+
+    Keywords in `drop` go, `first` becomes the first argument, `add` the last.
+    """
+    source = tr.source
+    opened = source.text.index("(", _end(tr, node.func)) + 1
+    closed = source.span(node)[1] - 1
+    arguments: list[ast.AST] = sorted([*node.args, *node.keywords], key=source.span)
+    if not isinstance(node.func, (ast.Name, ast.Attribute)):
+        opened = _argument_start(tr, node)
+    kept = [a for a in arguments if not (isinstance(a, ast.keyword) and a.arg in drop)]
+    if len(kept) < len(arguments):
+        body = ", ".join(tr.render(a) for a in kept)
+    else:
+        body = source_body(tr, opened, closed, arguments)
+    if first:
+        body = f"{first}, {body}" if body.strip() else first
+    if add:
+        lone = len(kept) == 1 and isinstance(kept[0], ast.GeneratorExp)
+        body = append_argument(f"({body})" if lone and not body.startswith("(") else body, add)
+    return f"{func}({body})"
+
+
+def _end(tr: FileTranslator, node: ast.AST) -> int:
+    return tr.source.span(node)[1]
+
+
+def _argument_start(tr: FileTranslator, node: ast.Call) -> int:
+    """Where the arguments begin behind a callee that may itself end in parentheses."""
+    at = _end(tr, node.func)
+    text = tr.source.text
+    while text[at] != "(":
+        at += 1
+    return at + 1
+
+
+def source_body(tr: FileTranslator, start: int, end: int, arguments: list[ast.AST]) -> str:
+    """The text between the parentheses of a call, with its arguments rendered."""
+    return tr.splice(start, end, arguments, {})
+
+
+def append_argument(body: str, argument: str) -> str:
+    """Add a last argument in the style of the list: after its comma, on its own line."""
+    code = body.rstrip()
+    if not code.strip():
+        return argument
+    tail = body[len(code) :]
+    last = code.rsplit("\n", 1)[-1]
+    if "#" in last:
+        return (
+            f"{body}{argument}"
+            if code.split("#")[-2].rstrip().endswith(",")
+            else f"{body}, {argument}"
+        )
+    if code.endswith(",") and "\n" in tail:
+        indent = last[: len(last) - len(last.lstrip())]
+        return f"{code}\n{indent}{argument},{tail}"
+    return f"{code} {argument}{tail}" if code.endswith(",") else f"{code}, {argument}{tail}"
