@@ -63,7 +63,7 @@ $(B)/ferryd: $(call objs,$(DAEMON_SRC))
 	@$(CC) $(LDHARDEN) $(LDCHECKS) $^ -o $@ $(LIBS)
 
 # never sanitized: it execs into a sandbox that holds no sanitizer runtime
-$(B)/ferry-jail $(call objs,$(JAIL_SRC)): SANITIZE :=
+$(B)/ferry-jail $(call objs,$(JAIL_SRC)): override SANITIZE :=
 $(B)/ferry-jail: $(call objs,$(JAIL_SRC))
 	@echo "  LINK  $@"
 	@$(CC) $(LDHARDEN) $^ -o $@ $(shell pkg-config --libs libseccomp)

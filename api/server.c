@@ -25,7 +25,7 @@
 /* Memory of a connection beside the head: libmicrohttpd's own tables and the response's head. */
 #define CONNECTION_SPARE 32768
 
-static void log_library(void *arg, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_library(void *arg, const char *fmt, va_list ap)
 {
     (void)arg;
     char text[512];

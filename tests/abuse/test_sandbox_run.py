@@ -239,3 +239,34 @@ def test_weak_mode_says_so(tmp_path: Path) -> None:
     assert outcome(bomb) == "limit_processes", json.dumps(bomb)
     assert outcome(runner.run("answer = 1")) == "ok"
     assert runner.close() == 0
+
+
+def test_a_zygote_never_forks_after_a_backend_started(tmp_path: Path) -> None:
+    package = make_package(tmp_path)
+    steps = package / "ferry" / "steps.py"
+    steps.write_text(
+        steps.read_text().replace(
+            "    return {",
+            '    if env == "jax":\n        sys.modules["jax"].devices()\n    return {',
+        )
+        + "\nimport sys\n"
+    )
+    runner = SandboxRunner(package)
+    reply = runner.run("answer = 1", env="jax")
+    assert reply["error"] == "sandbox_unavailable"
+    assert "the zygote has" in reply["error_text"] or "backend" in reply["error_text"]
+    assert outcome(runner.run("answer = 1")) == "ok"
+    assert runner.close() == 0
+
+
+def test_nothing_outlives_a_killed_daemon(tmp_path: Path) -> None:
+    runner = SandboxRunner(make_package(tmp_path))
+    runner.start(env="torch", step="exec", request={"code": "import time\ntime.sleep(60)"})
+    assert outcome(runner.run("answer = 1")) == "ok"
+    zygotes = [runner.status()[env]["pid"] for env in ("torch", "jax")]
+    runner.process.kill()
+    runner.process.wait()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in zygotes) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in zygotes if Path(f"/proc/{pid}").exists()]

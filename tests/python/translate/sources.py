@@ -13,8 +13,10 @@ def module(
     body = "".join(f"        {line}".rstrip() + "\n" for line in forward.splitlines())
     given = f"torch.randn({shape})" if shape else ""
     return (
-        f"{HEAD}{before}\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-        f"{constructor}\n    def forward(self, {args}):\n{body}\n\ndef get_inputs():\n    return [{given}]\n"
+        f"{HEAD}{before}\nclass Net(nn.Module):\n"
+        f"    def __init__(self):\n        super().__init__()\n{constructor}\n"
+        f"    def forward(self, {args}):\n{body}\n\n"
+        f"def get_inputs():\n    return [{given}]\n"
     )
 
 
@@ -35,7 +37,8 @@ EQUAL: dict[str, tuple[str, list[str]]] = {
     "comments_stay": (
         module("# first\ny = x.relu()  # positive part\n\nreturn y.t()  # turned"),
         [
-            "        # first\n        y = jax.nn.relu(x)  # positive part\n\n        return y.T  # turned"
+            "        # first\n        y = jax.nn.relu(x)  # positive part\n\n"
+            "        return y.T  # turned"
         ],
     ),
     "operands_keep_their_meaning": (
@@ -77,7 +80,8 @@ EQUAL: dict[str, tuple[str, list[str]]] = {
     "tied_weights": (
         module(
             "return self.z_out(self.a_in(x))",
-            "self.a_in = nn.Linear(4, 4)\nself.z_out = nn.Linear(4, 4)\nself.z_out.weight = self.a_in.weight",
+            "self.a_in = nn.Linear(4, 4)\nself.z_out = nn.Linear(4, 4)\n"
+            "self.z_out.weight = self.a_in.weight",
         ),
         ["self.z_out.weight = self.a_in.weight"],
     ),
@@ -114,14 +118,17 @@ EQUAL: dict[str, tuple[str, list[str]]] = {
         module(
             "return LayerNorm()(self.norm(x))",
             "self.norm = nn.LayerNorm(4)",
-            before="class LayerNorm(nn.Module):\n    def forward(self, x):\n        return x - 1\n\n",
+            before=(
+                "class LayerNorm(nn.Module):\n    def forward(self, x):\n        return x - 1\n\n"
+            ),
         ),
         ["self.norm = TorchLayerNorm(4)", "return LayerNorm()(self.norm(x))"],
     ),
     "blocks_without_gradients": (
         module("with torch.no_grad():\n    m = x.mean()\nreturn x - m + x.detach() * x"),
         [
-            "        m = lax.stop_gradient(jnp.mean(x))\n        return x - m + lax.stop_gradient(x) * x"
+            "        m = lax.stop_gradient(jnp.mean(x))\n"
+            "        return x - m + lax.stop_gradient(x) * x"
         ],
     ),
     "numbers_read_in_a_constructor": (

@@ -7,26 +7,62 @@ from pathlib import Path
 import pytest
 from ferry.step import MemoryContext, StepError
 from ferry.translate import draft
-from oracle_and_port import HEAD, port, run_ports
+from oracle_and_port import port, run_ports
 from sources import module
+
+PARTS = """import torch.nn as nn
+
+NORMS = {"batch": nn.BatchNorm1d, "layer": lambda n: nn.LayerNorm(n)}
+
+
+class Part(nn.Module):
+    def __init__(self, n, kind, **kwargs):
+        super(Part, self).__init__()
+        self.fc = nn.Linear(n, n, **kwargs)
+        self.norm = NORMS[kind](n)
+
+    def forward(self, x):
+        return self.norm(self.fc(x))
+"""
+
+MODEL = """import torch
+from torch import nn
+from .parts import Part
+
+
+class Base(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.parts = nn.ModuleDict({"a": Part(n, "batch", bias=False), "b": Part(n, "layer")})
+
+    def forward(self, x):
+        for part in self.parts.values():
+            x = x + part(x)
+        return x
+
+
+class Net(Base):
+    def __init__(self):
+        super().__init__(4)
+        self.out = nn.Linear(4, 2)
+        self.reset()
+
+    def reset(self):
+        for p in self.parameters():
+            nn.init.normal_(p)
+
+    def forward(self, x):
+        return torch.tanh(self.out(super().forward(x)))
+
+
+def get_inputs():
+    return [torch.randn(3, 4)]
+"""
 
 PACKAGE = {
     "net/__init__.py": "from .model import Net\n",
-    "net/parts.py": (
-        "import torch.nn as nn\n\nNORMS = {'batch': nn.BatchNorm1d, 'layer': lambda n: nn.LayerNorm(n)}\n\n\n"
-        "class Part(nn.Module):\n    def __init__(self, n, kind, **kwargs):\n        super(Part, self).__init__()\n"
-        "        self.fc = nn.Linear(n, n, **kwargs)\n        self.norm = NORMS[kind](n)\n\n"
-        "    def forward(self, x):\n        return self.norm(self.fc(x))\n"
-    ),
-    "net/model.py": (
-        f"{HEAD}from .parts import Part\n\n\nclass Base(nn.Module):\n    def __init__(self, n):\n"
-        "        super().__init__()\n        self.parts = nn.ModuleDict({'a': Part(n, 'batch', bias=False), 'b': Part(n, 'layer')})\n\n"
-        "    def forward(self, x):\n        for part in self.parts.values():\n            x = x + part(x)\n        return x\n\n\n"
-        "class Net(Base):\n    def __init__(self):\n        super().__init__(4)\n        self.out = nn.Linear(4, 2)\n        self.reset()\n\n"
-        "    def reset(self):\n        for p in self.parameters():\n            nn.init.normal_(p)\n\n"
-        "    def forward(self, x):\n        return torch.tanh(self.out(super().forward(x)))\n\n\n"
-        "def get_inputs():\n    return [torch.randn(3, 4)]\n"
-    ),
+    "net/parts.py": PARTS,
+    "net/model.py": MODEL,
 }
 
 
@@ -49,7 +85,8 @@ def test_same_input_same_bytes() -> None:
 
 def test_map_of_tied_weights() -> None:
     """The map fills the path that nnx lists (the first by name) from torch's first name."""
-    init = "self.z_in = nn.Linear(4, 4)\nself.a_out = nn.Linear(4, 4)\nself.a_out.weight = self.z_in.weight"
+    init = "self.z_in = nn.Linear(4, 4)\nself.a_out = nn.Linear(4, 4)\n"
+    init += "self.a_out.weight = self.z_in.weight"
     weights = port(module("return self.a_out(self.z_in(x))", init), "Net").draft["weights"]
     assert weights["format"] == "ferry.weights/1"
     assert {"to": "a_out.weight", "from": ["z_in.weight"], "ops": []} in weights["params"]

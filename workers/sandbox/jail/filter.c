@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
 static const char *const STEP[] = {
     /* descriptors and files */
     "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2",
@@ -28,10 +30,10 @@ static const char *const STEP[] = {
     "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents",
     "getdents64", "getcwd", "chdir", "fchdir", "umask", "statfs", "fstatfs", "truncate", "ftruncate",
     "fallocate", "fsync", "fdatasync", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename",
-    "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "chmod", "fchmod", "fchmodat", "utime",
-    "utimes", "utimensat", "futimesat", "flock", "fadvise64", "copy_file_range", "sendfile", "pipe", "pipe2",
-    "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait",
-    "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2",
+    "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "chmod", "fchmodat", "utime", "utimes",
+    "utimensat", "futimesat", "flock", "fadvise64", "copy_file_range", "sendfile", "pipe", "pipe2", "poll",
+    "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
+    "epoll_pwait2", "eventfd", "eventfd2",
     /* memory and threads; mmap, clone and prctl have rules of their own */
     "mprotect", "munmap", "mremap", "madvise", "brk", "msync", "membarrier", "futex", "futex_waitv",
     "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "arch_prctl", "sched_yield",
@@ -46,103 +48,39 @@ static const char *const STEP[] = {
     "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "getpgid", "getpgrp", "getsid",
     "uname", "sysinfo", "getrusage", "getrlimit", "setrlimit", "prlimit64", "getrandom", "capget"};
 
-static const char *const ZYGOTE[] = {"clone",
-                                     "clone3",
-                                     "mmap",
-                                     "prctl",
-                                     "ioctl",
-                                     "execve",
-                                     "execveat",
-                                     "mount",
-                                     "umount2",
-                                     "sethostname",
-                                     "setgroups",
-                                     "setresuid",
-                                     "setresgid",
-                                     "setuid",
-                                     "setgid",
-                                     "capset",
-                                     "seccomp",
-                                     "setsid",
-                                     "setpgid",
-                                     "landlock_create_ruleset",
-                                     "landlock_add_rule",
-                                     "landlock_restrict_self",
-                                     "pidfd_send_signal",
-                                     "pidfd_open",
-                                     "memfd_create",
-                                     "sendmsg",
-                                     "recvmsg",
-                                     "sendto",
-                                     "recvfrom",
-                                     "getsockopt",
-                                     "setsockopt",
-                                     "getsockname",
-                                     "getpeername",
-                                     "shutdown"};
+/* Setting a step up; they fail with EPERM in a step. */
+static const char *const ZYGOTE[] = {
+    /* programs, mounts, identity */
+    "execve", "execveat", "mount", "umount2", "sethostname", "setgroups", "setresuid", "setresgid", "setuid",
+    "setgid", "capset", "seccomp", "setsid", "setpgid",
+    /* confinement */
+    "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "pidfd_send_signal",
+    "pidfd_open", "memfd_create",
+    /* talking to the daemon */
+    "sendmsg", "recvmsg", "sendto", "recvfrom", "getsockopt", "setsockopt", "getsockname", "getpeername",
+    "shutdown"};
 
-static const char *const ATTACKS[] = {"socket",
-                                      "socketpair",
-                                      "connect",
-                                      "bind",
-                                      "listen",
-                                      "accept",
-                                      "accept4",
-                                      "ptrace",
-                                      "process_vm_readv",
-                                      "process_vm_writev",
-                                      "pidfd_getfd",
-                                      "kcmp",
-                                      "unshare",
-                                      "setns",
-                                      "pivot_root",
-                                      "chroot",
-                                      "move_mount",
-                                      "fsopen",
-                                      "open_tree",
-                                      "fsmount",
-                                      "mount_setattr",
-                                      "name_to_handle_at",
-                                      "open_by_handle_at",
-                                      "mknod",
-                                      "mknodat",
-                                      "chown",
-                                      "fchown",
-                                      "lchown",
-                                      "fchownat",
-                                      "setxattr",
-                                      "bpf",
-                                      "perf_event_open",
-                                      "userfaultfd",
-                                      "io_uring_setup",
-                                      "io_uring_enter",
-                                      "io_uring_register",
-                                      "keyctl",
-                                      "add_key",
-                                      "request_key",
-                                      "shmget",
-                                      "shmat",
-                                      "msgget",
-                                      "semget",
-                                      "mq_open",
-                                      "init_module",
-                                      "finit_module",
-                                      "delete_module",
-                                      "kexec_load",
-                                      "reboot",
-                                      "swapon",
-                                      "syslog",
-                                      "acct",
-                                      "quotactl",
-                                      "fanotify_init",
-                                      "personality",
-                                      "setpriority",
-                                      "mlock",
-                                      "mlockall",
-                                      "mlock2",
-                                      "vmsplice",
-                                      "splice",
-                                      "tee"};
+/* Whole for the zygote, under conditions in a step. */
+static const char *const CONDITIONAL[] = {"clone", "clone3", "mmap", "prctl", "ioctl"};
+
+static const char *const ATTACKS[] = {
+    /* network and other processes */
+    "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "ptrace", "process_vm_readv",
+    "process_vm_writev", "pidfd_getfd", "kcmp",
+    /* namespaces, mounts, foreign files */
+    "unshare", "setns", "pivot_root", "chroot", "move_mount", "fsopen", "open_tree", "fsmount",
+    "mount_setattr", "name_to_handle_at", "open_by_handle_at", "mknod", "mknodat", "fchmod", "chown",
+    "fchown", "lchown", "fchownat", "setxattr",
+    /* kernel interfaces with a history */
+    "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
+    "keyctl", "add_key", "request_key",
+    /* shared objects */
+    "shmget", "shmat", "msgget", "semget", "mq_open",
+    /* the machine */
+    "init_module", "finit_module", "delete_module", "kexec_load", "reboot", "swapon", "syslog", "acct",
+    "quotactl", "fanotify_init", "personality", "setpriority",
+    /* memory that cannot be paged or counted */
+    "mlock", "mlockall", "mlock2", "vmsplice", "splice", "tee"};
 
 static void add_rule(scmp_filter_ctx ctx, uint32_t action, const char *name)
 {
@@ -171,7 +109,8 @@ static void allow_if(scmp_filter_ctx ctx, int nr, struct scmp_arg_cmp cmp)
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
      CLONE_NEWCGROUP)
 
-/* clone3 hides its flags behind a pointer, so a step only has clone. Shared anonymous memory could be kept
+/* A file descriptor may be the daemon's blob, so modes are changed by path only (ATTACKS has fchmod).
+ * clone3 hides its flags behind a pointer, so a step only has clone. Shared anonymous memory could be kept
  * without being counted as resident, so there is none. */
 static void add_step_conditions(scmp_filter_ctx ctx)
 {
@@ -181,9 +120,9 @@ static void add_step_conditions(scmp_filter_ctx ctx)
     allow_if(ctx, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, NEW_NAMESPACES, 0));
     allow_if(ctx, SCMP_SYS(mmap), SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
     allow_if(ctx, SCMP_SYS(mmap), SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_TYPE, MAP_PRIVATE));
-    for (size_t i = 0; i < sizeof PRCTLS / sizeof *PRCTLS; i++)
+    for (size_t i = 0; i < COUNT(PRCTLS); i++)
         allow_if(ctx, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)PRCTLS[i], 0));
-    for (size_t i = 0; i < sizeof IOCTLS / sizeof *IOCTLS; i++)
+    for (size_t i = 0; i < COUNT(IOCTLS); i++)
         allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, IOCTLS[i], 0));
 }
 
@@ -192,8 +131,8 @@ static scmp_filter_ctx new_filter(void)
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
     if (!ctx)
         jail_die("seccomp_init failed");
-    add_rules(ctx, SCMP_ACT_ALLOW, STEP, sizeof STEP / sizeof *STEP);
-    add_rules(ctx, SCMP_ACT_ERRNO(EPERM), ATTACKS, sizeof ATTACKS / sizeof *ATTACKS);
+    add_rules(ctx, SCMP_ACT_ALLOW, STEP, COUNT(STEP));
+    add_rules(ctx, SCMP_ACT_ERRNO(EPERM), ATTACKS, COUNT(ATTACKS));
     return ctx;
 }
 
@@ -212,20 +151,15 @@ static int export_filter(scmp_filter_ctx ctx, const char *name)
 int jail_filter_zygote(void)
 {
     scmp_filter_ctx ctx = new_filter();
-    add_rules(ctx, SCMP_ACT_ALLOW, ZYGOTE, sizeof ZYGOTE / sizeof *ZYGOTE);
+    add_rules(ctx, SCMP_ACT_ALLOW, ZYGOTE, COUNT(ZYGOTE));
+    add_rules(ctx, SCMP_ACT_ALLOW, CONDITIONAL, COUNT(CONDITIONAL));
     return export_filter(ctx, "zygote-filter");
 }
 
 int jail_filter_step(void)
 {
     scmp_filter_ctx ctx = new_filter();
-    for (size_t i = 0; i < sizeof ZYGOTE / sizeof *ZYGOTE; i++) {
-        bool own_rule = strcmp(ZYGOTE[i], "clone") == 0 || strcmp(ZYGOTE[i], "clone3") == 0 ||
-                        strcmp(ZYGOTE[i], "mmap") == 0 || strcmp(ZYGOTE[i], "prctl") == 0 ||
-                        strcmp(ZYGOTE[i], "ioctl") == 0;
-        if (!own_rule)
-            add_rule(ctx, SCMP_ACT_ERRNO(EPERM), ZYGOTE[i]);
-    }
+    add_rules(ctx, SCMP_ACT_ERRNO(EPERM), ZYGOTE, COUNT(ZYGOTE));
     add_step_conditions(ctx);
     return export_filter(ctx, "step-filter");
 }

@@ -2,13 +2,14 @@
 
 `draft.run` is the step. The rest, from the ground up:
 
-* `source` one file as text, tree and positions; edits compose into new text
-* `names` what a name means: which dotted torch name, which definition of the source
+* `source` one file as text, tree, positions and scopes; `names` what its imports mean
 * `facts` what one run of the source showed about each expression
-* `ops`, `table/` the operations: one record each
+* `ops` the form of an operation's record, `table/` the records by family
 * `library` the prelude: which definitions exist, and the closure of those used
-* `project` all files together: classes, who needs random keys, what only initialises
-* `translator` the state of one file's translation and the dispatch over node types
-* `calls`, `attributes`, `statements`, `classes`, `inplace` the rules for each kind of node
+* `project` all files together: module classes, and who needs random keys
+* `initial` which statements only set initial values
+* `translator` the state of one file's translation; `rules` which rule is for which node
+* `calls`, `operations`, `rewriting`, `host`, `attributes` expressions
+* `statements`, `blocks`, `import_lines`, `classes`, `inplace`, `alias` statements
 * `output` imports and prelude text, `weights` the map, `changes` the diff
 """

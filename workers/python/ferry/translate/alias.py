@@ -28,7 +28,8 @@ def check_alias(tr: FileTranslator, node: ast.AST, written: ast.expr, rebound: s
             and tr.facts.storage(other) & storage
             and tr.is_tensor(other)
         ):
-            why = f"{ast.unparse(written)} is written in place and {ast.unparse(other)}, read in line {other.lineno}, is the same storage"
+            name, reader = ast.unparse(written), ast.unparse(other)
+            why = f"{name} is written in place; {reader}, read in line {other.lineno}, shares it"
             raise Refused(node, "unsafe_alias", why)
 
 

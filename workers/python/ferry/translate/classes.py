@@ -70,7 +70,8 @@ def _is_passed_on(tr: FileTranslator, node: ast.ClassDef) -> bool:
 
 def _with_constructor(tr: FileTranslator, node: ast.ClassDef, text: str, lines: list[str]) -> str:
     """Insert a constructor in front of the first method."""
-    first = next((s for s in node.body if isinstance(s, ast.FunctionDef)), None)
+    methods = [s for s in node.body if isinstance(s, ast.FunctionDef)]
+    first = next((m for m in methods if tr.render(m) != REMOVED), None)
     if first is None:
         raise Refused(
             node, "unsupported_construct", "a module class without methods needs a constructor"
@@ -78,11 +79,12 @@ def _with_constructor(tr: FileTranslator, node: ast.ClassDef, text: str, lines: 
     indent = tr.source.indent(first)
     inherits = tr.project.takes_rngs(node)
     if inherits:
-        head = f"def __init__(self, *args, rngs: nnx.Rngs | None = None, **kwargs):\n{indent}    super().__init__(*args, rngs=rngs, **kwargs)"
+        head = "def __init__(self, *args, rngs: nnx.Rngs | None = None, **kwargs):"
+        lines = ["super().__init__(*args, rngs=rngs, **kwargs)", *lines]
     else:
         head = "def __init__(self, *, rngs: nnx.Rngs | None = None):"
     body = "".join(f"\n{indent}    {line}" for line in lines)
-    if not lines and not inherits:
+    if not lines:
         body = f"\n{indent}    super().__init__()"
     rendered = tr.render(first)
     return text.replace(rendered, f"{head}{body}\n\n{indent}{rendered}", 1)
@@ -159,7 +161,8 @@ def _with_rngs(tr: FileTranslator, node: Function, text: str) -> str:
             gap = "\n" + last[: len(last) - len(last.lstrip())]
             listed = f"{bare}{gap}{new.replace('*, ', '*,' + gap)},{tail}"
         else:
-            listed = f"{bare}{comma}{' ' if bare.strip() or isinstance(node, ast.Lambda) else ''}{new}{tail}"
+            space = " " if bare.strip() or isinstance(node, ast.Lambda) else ""
+            listed = f"{bare}{comma}{space}{new}{tail}"
     return text[:opened] + listed + text[closed:]
 
 
@@ -197,7 +200,9 @@ def _with_start(tr: FileTranslator, node: Function, owner: ast.ClassDef, text: s
     )
     if calls or not lines:
         return text
-    body = [s for s in node.body if not is_docstring(s)]
+    body = [s for s in node.body if not is_docstring(s) and tr.render(s) != REMOVED]
+    if not body:
+        raise Refused(node, "unsupported_construct", "a constructor without a call of its base's")
     indent = tr.source.indent(body[0])
     first = tr.render(body[0])
     return text.replace(first, f"\n{indent}".join([*lines, first]), 1)

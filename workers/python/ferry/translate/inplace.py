@@ -115,9 +115,11 @@ def _shape_and_dtype(tr: FileTranslator, tensor: ast.expr) -> tuple[str, str]:
         isinstance(tensor, ast.Call)
         and isinstance(func, ast.Attribute)
         and func.attr in ("new_empty", "new_zeros")
+        and len(tensor.args) == 1
+        and not tensor.keywords
+        and tr.is_tensor(func.value)
     ):
-        if len(tensor.args) == 1 and not tensor.keywords and tr.is_tensor(func.value):
-            return tr.render(tensor.args[0]), f"{tr.operand(func.value)}.dtype"
+        return tr.render(tensor.args[0]), f"{tr.operand(func.value)}.dtype"
     text = tr.operand(tensor)
     return f"{text}.shape", f"{text}.dtype"
 

@@ -129,8 +129,7 @@ class Writer:
         lines = text.splitlines(keepends=True)
         at = end_of_imports(text)
         self.inserted[file.path] = (at, at + block.count("\n"))
-        head = "".join(lines[:at])
-        return f"{head if head.endswith(chr(10)) or not head else head + chr(10)}{block}{''.join(lines[at:])}"
+        return "".join([*lines[:at], block, *lines[at:]])
 
     def _importing(self, file: Rendered, module: str) -> str:
         needed = needed_imports(unmarked(file.text), _SHORT)

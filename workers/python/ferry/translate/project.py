@@ -295,9 +295,9 @@ class Project:
             function = unit.source.function_of(call)
             owner = unit.source.class_of(call)
             value = call.func.value
-            if function and owner and isinstance(value, ast.Name):
-                if value.id in (self.self_name(unit, function), "cls", owner.name):
-                    return self.method(owner, call.func.attr)
+            own = {self.self_name(unit, function) if function else None, "cls"}
+            if owner and isinstance(value, ast.Name) and value.id in own | {owner.name}:
+                return self.method(owner, call.func.attr)
         return None
 
     def _nested(self, unit: Unit, call: ast.Call, name: str) -> ast.AST | None:

@@ -124,11 +124,11 @@ class SourceFile:
 
     def is_local(self, node: ast.AST, name: str) -> bool:
         """Whether `name`, read at `node`, means something bound in a function around it."""
-        for scope in (node, *self.ancestors(node)):
-            if is_function(scope) or isinstance(scope, COMPREHENSIONS):
-                if name in self.bound_names(scope):
-                    return True
-        return False
+        return any(
+            (is_function(scope) or isinstance(scope, COMPREHENSIONS))
+            and name in self.bound_names(scope)
+            for scope in (node, *self.ancestors(node))
+        )
 
 
 def _bound_in(scope: ast.AST) -> Iterator[str]:

@@ -17,7 +17,8 @@ RECORDS = (
     Op("Tensor.permute", "input *dims:shape", "{input.}.transpose({dims})"),
     Op("torch.permute", "input dims:shape", "{input.}.transpose({dims})"),
     Op(
-        "torch.transpose Tensor.transpose torch.swapaxes Tensor.swapaxes torch.swapdims Tensor.swapdims",
+        "torch.transpose Tensor.transpose torch.swapaxes Tensor.swapaxes "
+        "torch.swapdims Tensor.swapdims",
         "input dim0 dim1",
         "{input.}.swapaxes({dim0}, {dim1})",
     ),
