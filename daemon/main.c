@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <locale.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -315,6 +316,7 @@ static int run(struct config *c)
     struct err e = {0};
     (void)mallopt(M_ARENA_MAX,
                   2); /* many threads, little parallel allocation: keeps the resident size small */
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* libarchive reads file names by it */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(077);
     log_set_level((enum log_level)log_level_parse(config_text(c, CONFIG_log_level)));

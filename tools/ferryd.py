@@ -146,4 +146,4 @@ class Daemon:
                 if name == "event":
                     kind = value
                 elif name == "data":
-                    yield kind, json.loads(value)
+                    yield kind, json.loads(value)["data"]

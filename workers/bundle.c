@@ -148,12 +148,12 @@ static int write_entry(struct archive *a, const char *top, const struct bundle_e
     return rc;
 }
 
-/* The names are bytes to us: without hdrcharset=BINARY libarchive converts them from the process's locale. */
+/* libarchive converts names from the process's locale, which main() sets to UTF-8. */
 static int open_archive(struct archive *a, int fd, struct err *e)
 {
     if (archive_write_set_format_pax_restricted(a) != ARCHIVE_OK ||
         archive_write_add_filter_gzip(a) != ARCHIVE_OK ||
-        archive_write_set_options(a, "gzip:!timestamp,pax:hdrcharset=BINARY") != ARCHIVE_OK ||
+        archive_write_set_options(a, "gzip:!timestamp") != ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(a, 1) != ARCHIVE_OK ||
         archive_write_open_fd(a, fd) != ARCHIVE_OK)
         return archive_error(a, e, "begin");

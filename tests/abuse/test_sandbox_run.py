@@ -244,13 +244,10 @@ def test_weak_mode_says_so(tmp_path: Path) -> None:
 def test_a_zygote_never_forks_after_a_backend_started(tmp_path: Path) -> None:
     package = make_package(tmp_path)
     steps = package / "ferry" / "steps.py"
-    steps.write_text(
-        steps.read_text().replace(
-            "    return {",
-            '    if env == "jax":\n        sys.modules["jax"].devices()\n    return {',
-        )
-        + "\nimport sys\n"
-    )
+    start_backend = "    if env == 'jax':\n        importlib.import_module('jax').devices()\n"
+    before = '    return {"exec"'
+    assert before in steps.read_text()
+    steps.write_text(steps.read_text().replace(before, start_backend + before))
     runner = SandboxRunner(package)
     reply = runner.run("answer = 1", env="jax")
     assert reply["error"] == "sandbox_unavailable"

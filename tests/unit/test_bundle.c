@@ -5,6 +5,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -171,6 +172,7 @@ static void tells_an_unreadable_file(void **state)
 
 int main(void)
 {
+    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* as ferryd's main() does */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packs_sorted_below_one_folder),
         cmocka_unit_test(is_reproducible),
