@@ -302,6 +302,7 @@ static void stop(struct daemon *d)
     atomic_store(&g_pool, NULL);
     atomic_store(&g_api, NULL);
     pool_free(d->pool);
+    api_free(d->api);
     if (d->sandbox)
         sandbox_free(d->sandbox);
     free(d->jail);
