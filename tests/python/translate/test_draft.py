@@ -69,8 +69,8 @@ PACKAGE = {
 def test_package_with_bases(tmp_path: Path) -> None:
     one = port(PACKAGE, "net.model:Net")
     assert one.draft["refusals"] == [] and one.draft["assumptions"] == []
-    assert [f["path"] for f in one.draft["files"]] == sorted([*PACKAGE, "net/torch_layers.py"])
-    assert "from net.torch_layers import" in one.text
+    assert [f["path"] for f in one.draft["files"]] == sorted([*PACKAGE, "net/nn_layers.py"])
+    assert "from net.nn_layers import" in one.text
     assert "return jnp.tanh(self.out(super().__call__(x)))" in one.text
     assert "def reset" not in one.text and "get_inputs" not in one.text
     result = run_ports({"package": one}, tmp_path)["package"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ def confine(plan: Plan, limits: Limits, keep: Iterable[int]) -> list[str]:
         done.append(name)
 
     os.setpgid(0, 0)  # the watch counts the group, which the filter lets nobody leave
-    if not plan.weak:
+    if plan.weak:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
         part("userns", map_user)
         done.extend(name for name in kernel.NAMESPACES if name != "userns")
         part("mounts", lambda: cover_mounts(plan.proc_files))

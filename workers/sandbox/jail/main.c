@@ -63,6 +63,46 @@ static void die_with_daemon(void)
         jail_die("the daemon has ended");
 }
 
+/* In the guard: waits for the end of `parent`, then ends the whole group, itself included. */
+_Noreturn static void guard(pid_t parent, int ready)
+{
+    sigset_t end;
+    int got;
+    (void)sigemptyset(&end);
+    (void)sigaddset(&end, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &end, NULL) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 ||
+        write(ready, "", 1) != 1)
+        _exit(1);
+    (void)close_range(0, ~0U, 0);
+    if (getppid() == parent)
+        (void)sigwait(&end, &got);
+    (void)kill(0, SIGKILL);
+    _exit(1);
+}
+
+/*
+ * This process becomes bubblewrap, which forks; should it be killed before the fork has asked to die with it,
+ * the fork would wait for it for ever. So a guard in our process group kills the group when this process
+ * ends.
+ */
+static void start_guard(void)
+{
+    int ready[2];
+    char byte;
+    pid_t self = getpid();
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        jail_die("pipe: %s", strerror(errno));
+    pid_t pid = fork();
+    if (pid < 0)
+        jail_die("fork: %s", strerror(errno));
+    if (pid == 0)
+        guard(self, ready[1]);
+    (void)close(ready[1]);
+    if (getpgrp() != self || read(ready[0], &byte, 1) != 1)
+        jail_die("the guard did not start");
+    (void)close(ready[0]);
+}
+
 static void set_limit(__rlimit_resource_t what, rlim_t value)
 {
     struct rlimit now;
@@ -107,6 +147,7 @@ int main(int argc, char **argv)
     reset_signals();
     (void)setsid(); /* fails only where we lead a session already */
     die_with_daemon();
+    start_guard();
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_NOFILE, 1024);
     set_limit(RLIMIT_MEMLOCK, 0);

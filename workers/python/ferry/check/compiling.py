@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 #: Up to this many operations the slowest kernels take less time than optimising them.
-FEW_OPERATIONS = 1e7
+FEW_OPERATIONS = 3e7
 
 
 def compile_quickly(lowered: Any) -> Any:

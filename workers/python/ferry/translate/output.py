@@ -12,7 +12,7 @@ from ferry.translate.import_lines import IMPORTS_MARK
 from ferry.translate.library import Definition, Library
 from ferry.translate.source import SourceFile
 
-PRELUDE_FILE = "torch_layers.py"
+PRELUDE_FILE = "nn_layers.py"
 _HEADER = "# Layers and functions with torch's semantics."
 _SHORT = {
     "jax": "import jax",
