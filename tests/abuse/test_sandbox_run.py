@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -256,14 +257,42 @@ def test_a_zygote_never_forks_after_a_backend_started(tmp_path: Path) -> None:
     assert runner.close() == 0
 
 
+def processes_with(word: str) -> list[str]:
+    """Processes of this machine whose command line has `word`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word.encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+def wait_for_end_of(alive: Callable[[], list[str]]) -> None:
+    deadline = time.monotonic() + 10
+    while alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive()
+
+
 def test_nothing_outlives_a_killed_daemon(tmp_path: Path) -> None:
-    runner = SandboxRunner(make_package(tmp_path))
+    package = make_package(tmp_path)
+    runner = SandboxRunner(package)
     runner.start(env="torch", step="exec", request={"code": "import time\ntime.sleep(60)"})
     assert outcome(runner.run("answer = 1")) == "ok"
     zygotes = [runner.status()[env]["pid"] for env in ("torch", "jax")]
     runner.process.kill()
     runner.process.wait()
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in zygotes) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not [pid for pid in zygotes if Path(f"/proc/{pid}").exists()]
+    wait_for_end_of(lambda: processes_with(str(package)))
+    wait_for_end_of(lambda: [str(pid) for pid in zygotes if Path(f"/proc/{pid}").exists()])
+
+
+def test_nothing_outlives_a_daemon_killed_while_zygotes_start(tmp_path: Path) -> None:
+    package = make_package(tmp_path)
+    for moment in range(20):
+        runner = SandboxRunner(package)
+        time.sleep(0.003 * moment)
+        runner.process.kill()
+        runner.process.wait()
+    wait_for_end_of(lambda: processes_with(str(package)))
