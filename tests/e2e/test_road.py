@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_comments_and_untouched_lines_stay(daemon: Daemon, small: dict) -> None:
     assert file["path"] == "model.py"
     for kept in ("'''A line.'''", "# not square", "        # the answer", "    return [4]"):
         assert kept in file["content"]
-    assert "torch" not in file["content"].replace("torch's", "")
+    assert not re.search(r"^\s*(import|from)\s+torch|\btorch\.\w", file["content"], re.MULTILINE)
 
 
 def test_the_diff_is_a_unified_diff(daemon: Daemon, small: dict) -> None:
@@ -170,7 +171,6 @@ def test_a_resubmission_is_answered_from_the_store(daemon: Daemon, small: dict) 
 def test_a_python_side_counter_makes_it_differ(daemon: Daemon) -> None:
     source = SMALL.replace(
         "        return torch.relu(self.fc(x))",
-        "        self.calls = getattr(self, 'calls', 0) + 1\n"
         "        COUNT.append(1)\n"
         "        return torch.relu(self.fc(x)) + len(COUNT)",
     ).replace("class Model", "COUNT = []\n\n\nclass Model")
