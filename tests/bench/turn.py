@@ -61,10 +61,10 @@ def prepare(folder: Path) -> None:
 
 def ours(folder: Path) -> list[float]:
     command = [str(ROOT / "build" / "tests" / "turn_main"), str(folder), str(REPEATS)]
-    run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    seconds, verdict = run.stdout.splitlines()
-    if verdict != "equal":
-        sys.exit(f"turn: the verdict is {verdict}")
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    seconds, _, verdict = run.stdout.strip().partition("\n")
+    if run.returncode != 0 or verdict != "equal":
+        sys.exit(f"turn: {verdict} {run.stderr}")
     return [float(s) for s in seconds.split()]
 
 

@@ -51,6 +51,31 @@ static json_t *load_json(const struct bench *b, const char *name)
     return value;
 }
 
+/* The outputs of the plan's one float32 case against the oracle's, by the float32 rule of the contract. */
+static bool compare_case(const json_t *plan, const struct st_file *expected, const struct st_file *actual)
+{
+    const json_t *only = json_array_get(json_object_get(plan, "cases"), 0);
+    const char *id = json_string_value(json_object_get(only, "id"));
+    const char *truth = json_string_value(json_object_get(only, "truth"));
+    char prefix[64], name[256];
+    size_t n = (size_t)snprintf(prefix, sizeof prefix, "%s/out/", id), compared = 0;
+    for (size_t i = 0; i < st_count(expected); i++) {
+        const struct st_tensor *mine = st_at(expected, i);
+        if (strncmp(mine->name, prefix, n) != 0)
+            continue;
+        (void)snprintf(name, sizeof name, "%s/out/%s", truth, mine->name + n);
+        const struct st_tensor *theirs = st_find(actual, mine->name), *exact = st_find(expected, name);
+        struct verdict_diff diff = {0};
+        if (!theirs || !exact || theirs->count != mine->count)
+            return false;
+        verdict_compare(mine, theirs, exact, &VERDICT_TOLERANCES_DEFAULT, &diff);
+        if (!diff.equal)
+            return false;
+        compared++;
+    }
+    return compared > 0;
+}
+
 /* One turn; the verdict's word goes to `word`. */
 static double turn(struct bench *b, struct worker_io *io, const char *request, const json_t *plan,
                    char word[32])
@@ -84,21 +109,13 @@ static double turn(struct bench *b, struct worker_io *io, const char *request, c
     (void)close(fd);
     if (rc == 0)
         rc = st_open(result.out_fds[0], NULL, &actual, &e);
-    json_t *judged = NULL;
-    struct verdict_input input = {.plan = plan,
-                                  .expected = expected,
-                                  .check = result.result,
-                                  .actual = actual,
-                                  .tol = &VERDICT_TOLERANCES_DEFAULT};
-    if (rc == 0)
-        rc = verdict_judge(&input, &judged, &e);
+    bool equal = rc == 0 && compare_case(plan, expected, actual);
     double seconds = (double)(clock_mono_us() - started) / 1e6;
     if (rc != 0) {
-        (void)fprintf(stderr, "verdict: %s\n", e.text);
+        (void)fprintf(stderr, "tensors: %s\n", e.text);
         exit(1);
     }
-    (void)snprintf(word, 32, "%s", json_string_value(json_object_get(judged, "verdict")));
-    json_decref(judged);
+    (void)snprintf(word, 32, "%s", equal ? "equal" : "differs");
     st_close(expected);
     st_close(actual);
     sandbox_result_fini(&result);
