@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const WORDS[] = {"error", "warn", "info", "debug"};
+static const char *const WORDS[] = {"error", "warn", "info", "debug", "notice"};
 static atomic_int g_level = LOG_LEVEL_INFO;
 
 struct line {
@@ -85,7 +85,7 @@ int log_level_parse(const char *s)
 
 void log_event(enum log_level level, const char *area, const char *msg, ...)
 {
-    if ((int)level > atomic_load_explicit(&g_level, memory_order_relaxed))
+    if (level != LOG_LEVEL_NOTICE && (int)level > atomic_load_explicit(&g_level, memory_order_relaxed))
         return;
     struct line l = {.len = 0};
     char when[CLOCK_RFC3339_SIZE];

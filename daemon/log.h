@@ -8,7 +8,8 @@
 #ifndef FERRY_DAEMON_LOG_H
 #define FERRY_DAEMON_LOG_H
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+/* NOTICE is not a setting: its lines are written at every level, for what others wait to read. */
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_NOTICE };
 
 void log_set_level(enum log_level level);
 int log_level_parse(const char *s); /* -1 for an unknown word */
@@ -23,6 +24,7 @@ void log_event(enum log_level level, const char *area, const char *msg, ...) __a
 #define log_error(...) log_event(LOG_LEVEL_ERROR, __VA_ARGS__, (char *)0)
 #define log_warn(...) log_event(LOG_LEVEL_WARN, __VA_ARGS__, (char *)0)
 #define log_info(...) log_event(LOG_LEVEL_INFO, __VA_ARGS__, (char *)0)
+#define log_notice(...) log_event(LOG_LEVEL_NOTICE, __VA_ARGS__, (char *)0)
 #define log_debug(...) log_event(LOG_LEVEL_DEBUG, __VA_ARGS__, (char *)0)
 
 #endif

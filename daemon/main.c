@@ -247,7 +247,7 @@ static int start_http(struct daemon *d, struct err *e)
     atomic_store(&g_api, d->api);
     char listen[96];
     (void)snprintf(listen, sizeof listen, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, api_port(d->api));
-    log_info("main", "ready", "listen", listen, "version", VERSION, "boot_id", store_boot_id(d->store));
+    log_notice("main", "ready", "listen", listen, "version", VERSION, "boot_id", store_boot_id(d->store));
     return 0;
 }
 

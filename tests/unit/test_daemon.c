@@ -150,6 +150,10 @@ static void say_something(void)
 {
     log_info("job", "step \"x\" done", "job_id", "job_1", "text", "a\nb = c", "none", (const char *)NULL);
     log_debug("job", "not shown");
+    log_set_level(LOG_LEVEL_ERROR);
+    log_info("job", "not shown");
+    log_notice("main", "ready");
+    log_set_level(LOG_LEVEL_INFO);
 }
 
 static void log_lines_are_one_line_each(void **state)
@@ -159,7 +163,10 @@ static void log_lines_are_one_line_each(void **state)
     with_stderr(say_something, line, sizeof line);
     assert_non_null(
         strstr(line, "Z info job msg=\"step \\\"x\\\" done\" job_id=job_1 text=\"a\\nb = c\" none=\"\"\n"));
-    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+    assert_null(strstr(line, "not shown"));
+    char *second = strchr(line, '\n') + 1;
+    assert_non_null(strstr(second, "Z notice main msg=ready\n"));
+    assert_ptr_equal(strchr(second, '\n'), line + strlen(line) - 1);
 }
 
 static void say_too_much(void)
