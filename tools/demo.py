@@ -72,7 +72,9 @@ def print_table(jobs: list[dict[str, Any]]) -> None:
 def print_refusal(job: dict[str, Any]) -> None:
     print(paint(f"\nWhat could not be migrated: {job['name']}", 1))
     for refusal in job["result"]["refusals"]:
-        print(f"  {refusal['file']}:{refusal['line']}: {refusal['code']}: {refusal['text']}\n      {refusal['why']}")
+        print(
+            f"  {refusal['file']}:{refusal['line']}: {refusal['code']}: {refusal['text']}\n      {refusal['why']}"
+        )
 
 
 def print_diff(daemon: Daemon, job: dict[str, Any]) -> None:
@@ -104,7 +106,11 @@ def run(daemon: Daemon) -> bool:
     print_diff(daemon, done[0])
     print_places(daemon, done[0])
     proven = all(job["result"]["verdict"] in PROVEN for job in done[:-1])
-    return proven and done[-1]["result"]["verdict"] == "refused" and bool(done[-1]["result"]["refusals"])
+    return (
+        proven
+        and done[-1]["result"]["verdict"] == "refused"
+        and bool(done[-1]["result"]["refusals"])
+    )
 
 
 def main() -> int:

@@ -85,7 +85,10 @@ class Daemon:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
         if not self.keep:
@@ -115,12 +118,16 @@ class Daemon:
     def get(self, path: str, **kwargs: Any) -> Response:
         return self.request("GET", path, **kwargs)
 
-    def post(self, path: str, body: bytes | Mapping[str, Any] | None = None, **kwargs: Any) -> Response:
+    def post(
+        self, path: str, body: bytes | Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Response:
         return self.request("POST", path, b"" if body is None else body, **kwargs)
 
     def submit(self, source: str | Sequence[Mapping[str, str]], **fields: Any) -> dict[str, Any]:
         """Submit one file's text (as model.py) or a list of files; returns the job resource."""
-        files = [{"path": "model.py", "content": source}] if isinstance(source, str) else list(source)
+        files = (
+            [{"path": "model.py", "content": source}] if isinstance(source, str) else list(source)
+        )
         reply = self.post("/v1/jobs", {"source": {"files": files}, **fields})
         if reply.status != 201:
             raise RuntimeError(f"submit: {reply.status} {reply.text[:500]}")

@@ -42,7 +42,14 @@ done
 tools=build/envs/tools/bin
 $tools/ruff check --quiet . || complain "ruff check"
 $tools/ruff format --check --quiet . || complain "ruff format"
-(cd workers/python && ../../$tools/mypy) || complain "mypy"
+types() { # ENVIRONMENT MODULE…: each part of the package against the libraries it runs with
+  local env=$1
+  shift
+  (cd workers/python && "../../$tools/mypy" --no-error-summary --python-executable "../../build/envs/$env/bin/python" "$@") ||
+    complain "mypy ($env environment)"
+}
+types torch -p ferry.oracle -p ferry.translate -m ferry.zygote -m ferry.runner -m ferry.devrun
+types jax -p ferry.prelude -p ferry.check -p ferry.deliver
 
 # 6. shell
 for f in tools/*.sh .ci/run; do bash -n "$f" || complain "$f"; done

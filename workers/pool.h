@@ -15,7 +15,8 @@ int pool_start(struct pipeline *p, unsigned workers, struct pool **out, struct e
 void pool_wake(struct pool *pool);
 /* Any thread: stop this job if a worker has it. */
 void pool_cancel(struct pool *pool, const char *job_id);
-/* Main thread: no new jobs; running steps get `grace_ms`, then their jobs go back to the queue. Joins the workers. */
+/* Main thread: no new jobs; running steps get `grace_ms`, then their jobs go back to the queue. Joins the
+ * workers. */
 void pool_stop(struct pool *pool, unsigned grace_ms);
 void pool_free(struct pool *pool);
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-from ferryd import PROVEN, ROOT, Daemon  # noqa: E402
+from ferryd import PROVEN, ROOT, Daemon
 
 CORPUS = ROOT.parent / "shared" / "corpus" / "kernelbench"
 GOAL = 0.45
@@ -33,7 +33,9 @@ def place(job: dict[str, Any]) -> str:
     if result["first_difference"]:
         first = result["first_difference"]
         error = first.get("error") or {}
-        where = first.get("path") or first.get("tensor") or f"{error.get('file')}:{error.get('line')}"
+        where = (
+            first.get("path") or first.get("tensor") or f"{error.get('file')}:{error.get('line')}"
+        )
         return f"{first['stage']} at {where} {error.get('message') or first.get('max_error')}"
     error = result.get("error") or {}
     return f"{error.get('file')}:{error.get('line')} {error.get('message')}" if error else ""
@@ -44,7 +46,9 @@ def run(daemon: Daemon, files: list[Path]) -> list[tuple[Path, dict[str, Any], f
     rows = []
     for file in files:
         started = time.monotonic()
-        job = daemon.submit([{"path": "model.py", "content": file.read_text()}], entry="model:Model", name=file.stem)
+        job = daemon.submit(
+            [{"path": "model.py", "content": file.read_text()}], entry="model:Model", name=file.stem
+        )
         rows.append((file, daemon.wait(job["id"]), time.monotonic() - started))
         print(line(*rows[-1]), flush=True)
     return rows
@@ -59,12 +63,16 @@ def line(file: Path, job: dict[str, Any], seconds: float) -> str:
 def summary(rows: list[tuple[Path, dict[str, Any], float]]) -> bool:
     good = True
     for level in sorted({file.parent.name for file, _, _ in rows}):
-        verdicts = Counter(job["result"]["verdict"] for file, job, _ in rows if file.parent.name == level)
+        verdicts = Counter(
+            job["result"]["verdict"] for file, job, _ in rows if file.parent.name == level
+        )
         total = sum(verdicts.values())
         proven = sum(verdicts[v] for v in PROVEN)
         print(f"{level}: {proven}/{total} proven ({100 * proven / total:.0f} %), {dict(verdicts)}")
     times = [seconds for _, _, seconds in rows]
-    print(f"POST to the end: median {statistics.median(times):.2f} s, longest {max(times):.2f} s, {len(times)} files")
+    print(
+        f"POST to the end: median {statistics.median(times):.2f} s, longest {max(times):.2f} s, {len(times)} files"
+    )
     counted = [job for file, job, _ in rows if file.parent.name in ("level1", "level2")]
     equal = sum(job["result"]["verdict"] == "equal" for job in counted)
     if counted and equal < GOAL * len(counted):
@@ -96,9 +104,14 @@ def main() -> int:
         rows = run(daemon, files)
     good = summary(rows)
     if options.json:
-        table = [{"file": f"{f.parent.name}/{f.name}", "seconds": s, "result": j["result"]} for f, j, s in rows]
+        table = [
+            {"file": f"{f.parent.name}/{f.name}", "seconds": s, "result": j["result"]}
+            for f, j, s in rows
+        ]
         options.json.write_text(json.dumps(table, indent=1))
-    print(f"corpus: {sum(j['result']['verdict'] in PROVEN for _, j, _ in rows)} passed, {0 if good else 1} failed")
+    print(
+        f"corpus: {sum(j['result']['verdict'] in PROVEN for _, j, _ in rows)} passed, {0 if good else 1} failed"
+    )
     return 0 if good else 1
 
 

@@ -36,4 +36,7 @@ port.fc.bias.value = jnp.asarray(source.fc.bias.detach().numpy())
 x = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 expected = source(x).detach().numpy()
 actual = np.asarray(port(jnp.asarray(x.numpy())))
-print("equal" if np.allclose(expected, actual, atol=1e-5) else "differs", np.abs(expected - actual).max())
+print(
+    "equal" if np.allclose(expected, actual, atol=1e-5) else "differs",
+    np.abs(expected - actual).max(),
+)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-from ferryd import Daemon  # noqa: E402
+from ferryd import Daemon
 
 JOBS = 1000
 GOAL_BYTES = 60_000_000
@@ -39,7 +39,9 @@ def main() -> int:
         time.sleep(IDLE_SECONDS)
         used = cpu_ticks(pid) - before
         size = resident(pid)
-    print(f"idle: {JOBS} finished jobs, {size / 1e6:.1f} MB resident, {used} clock ticks of CPU in {IDLE_SECONDS} s")
+    print(
+        f"idle: {JOBS} finished jobs, {size / 1e6:.1f} MB resident, {used} clock ticks of CPU in {IDLE_SECONDS} s"
+    )
     return 0 if size < GOAL_BYTES and used <= 2 else 1
 
 

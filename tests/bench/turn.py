@@ -44,9 +44,21 @@ def narrow(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(folder: Path) -> None:
-    capture = [str(TORCH), "-m", "ferry.devrun", "capture", str(SOURCE), "--entry", "SmallCNN", "--out", str(folder)]
+    capture = [
+        str(TORCH),
+        "-m",
+        "ferry.devrun",
+        "capture",
+        str(SOURCE),
+        "--entry",
+        "SmallCNN",
+        "--out",
+        str(folder),
+    ]
     subprocess.run(capture, env=ENV, check=True, stdout=subprocess.DEVNULL)
-    drafted = subprocess.run([str(TORCH), "-c", DRAFT, str(folder)], env=ENV, check=True, capture_output=True)
+    drafted = subprocess.run(
+        [str(TORCH), "-c", DRAFT, str(folder)], env=ENV, check=True, capture_output=True
+    )
     draft = json.loads(drafted.stdout)
     captured = json.loads((folder / "capture.json").read_text())
     plan = narrow(captured["plan"])
@@ -70,7 +82,11 @@ def ours(folder: Path) -> list[float]:
 
 def fresh(folder: Path) -> list[float]:
     packages = next((ROOT / "build" / "envs" / "jax" / "lib").glob("python3*")) / "site-packages"
-    env = {**os.environ, "PYTHONPATH": f"{folder}:{SOURCE.parent}:{packages}", "JAX_PLATFORMS": "cpu"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{folder}:{SOURCE.parent}:{packages}",
+        "JAX_PLATFORMS": "cpu",
+    }
     command = [str(TORCH), str(Path(__file__).with_name("fresh.py"))]
     times = []
     for _ in range(REPEATS):
@@ -88,7 +104,9 @@ def main() -> int:
         prepare(folder)
         mine, theirs = ours(folder), fresh(folder)
     a, b = statistics.median(mine), statistics.median(theirs)
-    print(f"turn: ferryd {a:.3f} s (first {mine[0]:.3f}), a fresh process {b:.3f} s, ratio {b / a:.1f} (goal {GOAL})")
+    print(
+        f"turn: ferryd {a:.3f} s (first {mine[0]:.3f}), a fresh process {b:.3f} s, ratio {b / a:.1f} (goal {GOAL})"
+    )
     return 0 if b / a >= GOAL else 1
 
 

@@ -51,9 +51,13 @@ def check_store(database: str, accepted: list[str]) -> None:
     """Events are gapless, end once, and every blob that a row names is there with the right content."""
     db = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     for job_id in accepted:
-        rows = db.execute("SELECT seq, type FROM events WHERE job_id = ? ORDER BY seq", (job_id,)).fetchall()
+        rows = db.execute(
+            "SELECT seq, type FROM events WHERE job_id = ? ORDER BY seq", (job_id,)
+        ).fetchall()
         assert [seq for seq, _ in rows] == list(range(1, len(rows) + 1)), job_id
-        ends = [kind for _, kind in rows if kind in ("job.succeeded", "job.failed", "job.cancelled")]
+        ends = [
+            kind for _, kind in rows if kind in ("job.succeeded", "job.failed", "job.cancelled")
+        ]
         assert len(ends) == 1, (job_id, ends)
         assert rows[-1][1] == ends[0]
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

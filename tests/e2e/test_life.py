@@ -6,7 +6,6 @@ import subprocess
 import time
 
 import pytest
-
 from ferryd import Daemon
 
 SLOW = """\
@@ -83,7 +82,9 @@ def test_sigterm_gives_the_job_back_and_a_restart_finishes_it() -> None:
         daemon.start()
         done = daemon.wait(job["id"], 120)
         assert done["result"]["verdict"] == "equal", done["result"]
-        kinds = [event["type"] for event in daemon.get(f"/v1/jobs/{job['id']}/events").json()["events"]]
+        kinds = [
+            event["type"] for event in daemon.get(f"/v1/jobs/{job['id']}/events").json()["events"]
+        ]
         assert "job.resumed" in kinds
 
 

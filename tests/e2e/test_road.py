@@ -10,16 +10,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
-
 from ferryd import ROOT, Daemon
 
 EXAMPLES = ROOT / "docs" / "examples"
 JAX_PYTHON = ROOT / "build" / "envs" / "jax" / "bin" / "python"
 
-STAGES = (
-    "parse import build weights shapes forward_f64 forward_f32 resize gradients train_state"
-    " optimizer jit heldout worst_case"
-).split()
+STAGES = ["parse", "import", "build", "weights", "shapes", "forward_f64", "forward_f32", "resize", "gradients", "train_state", "optimizer", "jit", "heldout", "worst_case"]
 NOT_IN_THIS_VERSION = {"resize", "optimizer", "heldout", "worst_case"}
 
 SMALL = """\
@@ -156,7 +152,9 @@ def test_the_report_says_what_was_in_force(daemon: Daemon, small: dict) -> None:
 def test_the_same_input_gives_the_same_bytes(daemon: Daemon, small: dict) -> None:
     again = daemon.wait(daemon.submit(SMALL, entry="model:Model", name="small")["id"])
     assert again["result"] == small["result"]
-    first, second = (daemon.get(f"/v1/jobs/{job['id']}/attempts/1").json() for job in (small, again))
+    first, second = (
+        daemon.get(f"/v1/jobs/{job['id']}/attempts/1").json() for job in (small, again)
+    )
     assert first["files"] == second["files"]
     assert first["weights"] == second["weights"]
 
@@ -171,8 +169,7 @@ def test_a_resubmission_is_answered_from_the_store(daemon: Daemon, small: dict) 
 def test_a_python_side_counter_makes_it_differ(daemon: Daemon) -> None:
     source = SMALL.replace(
         "        return torch.relu(self.fc(x))",
-        "        COUNT.append(1)\n"
-        "        return torch.relu(self.fc(x)) + len(COUNT)",
+        "        COUNT.append(1)\n        return torch.relu(self.fc(x)) + len(COUNT)",
     ).replace("class Model", "COUNT = []\n\n\nclass Model")
     job = daemon.wait(daemon.submit(source, entry="model:Model")["id"])
     assert job["state"] == "failed"
@@ -193,7 +190,11 @@ def test_a_python_side_counter_makes_it_differ(daemon: Daemon) -> None:
         ("import torch\nclass Model(:\n    pass\n", "source_syntax", 2),
         ("import torch\nimport surely_not_installed\n", "missing_package", 2),
         ("import torch\nraise ValueError('no')\n", "source_import", 2),
-        (SMALL.replace("torch.relu(self.fc(x))", "torch.relu(self.fc(x)).foo()"), "source_error", 14),
+        (
+            SMALL.replace("torch.relu(self.fc(x))", "torch.relu(self.fc(x)).foo()"),
+            "source_error",
+            14,
+        ),
         (SMALL.replace("self.fc(x)", "self.fc(x.T)"), "source_error", 14),
         (SMALL.replace("class Model", "class Other"), "entry_not_found", None),
     ],
@@ -225,7 +226,9 @@ def test_several_files_with_relative_imports(daemon: Daemon) -> None:
             "    def forward(self, x):\n        for part in self.parts:\n            x = part(x)\n        return x\n",
         },
     ]
-    job = daemon.submit(files, entry="net.model:Net", inputs=[{"shape": [2, 6], "dtype": "float32"}])
+    job = daemon.submit(
+        files, entry="net.model:Net", inputs=[{"shape": [2, 6], "dtype": "float32"}]
+    )
     done = daemon.wait(job["id"])
     assert done["result"]["verdict"] == "equal", done["result"]
     paths = {f["path"] for f in daemon.get(f"/v1/jobs/{job['id']}/attempts/1").json()["files"]}
