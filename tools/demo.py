@@ -6,6 +6,7 @@ proof, one diff and where to look. KEEP=1 leaves the daemon running.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from typing import Any
@@ -77,10 +78,22 @@ def print_refusal(job: dict[str, Any]) -> None:
         )
 
 
+def shortened(lines: list[str], longest: int = 12) -> list[str]:
+    """The diff with long runs of added lines (the prelude) cut to their first ones."""
+    out: list[str] = []
+    for added, group in itertools.groupby(lines, lambda line: line.startswith("+")):
+        run = list(group)
+        if added and len(run) > longest:
+            run = [*run[: longest - 2], f"+ … {len(run) - longest + 2} more added lines"]
+        out += run
+    return out
+
+
 def print_diff(daemon: Daemon, job: dict[str, Any]) -> None:
     lines = daemon.get(f"/v1/jobs/{job['id']}/diff").text.splitlines()
-    print(paint(f"\nThe diff of {job['name']} ({len(lines)} lines, the first 60)", 1))
-    for line in lines[:60]:
+    shown = shortened(lines)
+    print(paint(f"\nThe diff of {job['name']} ({len(lines)} lines; long additions are cut)", 1))
+    for line in shown:
         code = {"+": 32, "-": 31, "@": 36}.get(line[:1], 0)
         print("  " + (paint(line, code) if code else line))
 
