@@ -15,8 +15,12 @@ part() { # NAME COMMAND…
 }
 
 part "C units" make -s -j2 unit
-part "oracle and translator (torch environment)" "$FERRY_TORCH_PY" -m pytest tests/python/oracle tests/python/translate
-part "prelude, check, deliver (jax environment)" "$FERRY_JAX_PY" -m pytest tests/python/prelude tests/python/check tests/python/deliver
+for folder in oracle translate; do
+  part "$folder (torch environment)" "$FERRY_TORCH_PY" -m pytest "tests/python/$folder"
+done
+for folder in prelude check deliver; do
+  part "$folder (jax environment)" "$FERRY_JAX_PY" -m pytest "tests/python/$folder"
+done
 part "API, road, crash, hostile sources, page (real daemon)" build/envs/tools/bin/python -m pytest tests/api tests/e2e tests/crash tests/abuse
 part "corpus, a fixed third" build/envs/tools/bin/python tests/bench/corpus.py --third
 exit $failed
