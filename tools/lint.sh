@@ -48,7 +48,7 @@ types() { # ENVIRONMENT MODULE…: each part of the package against the librarie
   (cd workers/python && "../../$tools/mypy" --no-error-summary --python-executable "../../build/envs/$env/bin/python" "$@") ||
     complain "mypy ($env environment)"
 }
-types torch -p ferry.oracle -p ferry.translate -m ferry.zygote -m ferry.runner -m ferry.devrun
+types torch -p ferry.oracle -p ferry.bugs -p ferry.translate -m ferry.zygote -m ferry.runner -m ferry.devrun
 types jax -p ferry.prelude -p ferry.check -p ferry.deliver
 
 # 6. shell

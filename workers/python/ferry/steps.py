@@ -16,6 +16,8 @@ Step = Callable[[Context], Json]
 STEPS: dict[str, str] = {
     "inspect": "ferry.oracle.inspect_step:run",
     "capture": "ferry.oracle.capture:run",
+    "accept": "ferry.oracle.accept:run",
+    "fingerprint": "ferry.bugs.fingerprint:run",
     "draft": "ferry.translate.draft:run",
     "deliver": "ferry.deliver.deliver:run",
     "check": "ferry.check.check:run",
@@ -23,7 +25,10 @@ STEPS: dict[str, str] = {
 
 # What a zygote imports before it forks, libraries first.
 ENVIRONMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "torch": (("torch", "numpy", "safetensors"), ("inspect", "capture", "draft", "deliver")),
+    "torch": (
+        ("torch", "numpy", "safetensors"),
+        ("inspect", "capture", "accept", "fingerprint", "draft", "deliver"),
+    ),
     "jax": (("jax", "flax.nnx", "optax", "numpy", "safetensors"), ("check",)),
 }
 

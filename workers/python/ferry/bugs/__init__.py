@@ -1,0 +1,1 @@
+"""Known translation bugs: one table of wrong rules, and the step that names one."""
