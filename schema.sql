@@ -5,7 +5,7 @@
 -- Times are microseconds since 1970 UTC; JSON is text; blobs are files named by the sha256 that a column holds.
 
 PRAGMA application_id = 1718772857; -- 0x66726479, "frdy"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- One row a job: the fold of its events (store/fold.c), and the lease of the worker that has it.
 CREATE TABLE jobs (
@@ -13,8 +13,8 @@ CREATE TABLE jobs (
     -- what was asked; never changes
     name        TEXT,
     entry       TEXT,
-    kind        TEXT    NOT NULL CHECK (kind IN ('migrate')),
-    engine      TEXT    NOT NULL CHECK (engine IN ('auto', 'builtin')),
+    kind        TEXT    NOT NULL CHECK (kind IN ('migrate', 'verify')),
+    engine      TEXT    NOT NULL CHECK (engine IN ('auto', 'builtin', 'given')),
     style       TEXT    NOT NULL CHECK (style IN ('faithful')),
     priority    INTEGER NOT NULL,
     labels      TEXT    CHECK (labels GLOB '{*}'),

@@ -1,5 +1,5 @@
 /*
- * artifacts.c: a job's files (diff, report, logs, bundle), sent with sendfile from their blobs.
+ * artifacts.c: a job's files (diff, report, picture, logs, bundle), sent with sendfile from their blobs.
  *
  * http thread. A file that is not there yet is not_ready while the job runs and not_found once it has ended.
  * A file never changes under its ETag, which is its sha256.
@@ -31,6 +31,9 @@ static int find(struct request *r, const char *name, struct store_artifact *out)
     return rc == FERR_NOT_FOUND ? absent(r, name) : rc;
 }
 
+/* For a picture that is opened by itself: it may style itself and do nothing else. */
+static const char POLICY[] = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+
 static int send_artifact(struct request *r, const struct store_artifact *a, const char *media_type)
 {
     char etag[STORE_SHA_SIZE + 2];
@@ -38,7 +41,8 @@ static int send_artifact(struct request *r, const struct store_artifact *a, cons
     struct reply_options o = {.media_type = media_type,
                               .headers = {{MHD_HTTP_HEADER_ETAG, etag},
                                           {MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache"},
-                                          {MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT}}};
+                                          {MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT},
+                                          {"Content-Security-Policy", POLICY}}};
     if (params_etag_matches(request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH), etag))
         return reply_empty(r, MHD_HTTP_NOT_MODIFIED, &o);
     int fd = -1;
@@ -62,6 +66,11 @@ int job_diff(struct request *r)
 int job_logs(struct request *r)
 {
     return serve(r, "logs.txt", "text/plain; charset=utf-8");
+}
+
+int job_picture(struct request *r)
+{
+    return serve(r, "errors.svg", "image/svg+xml");
 }
 
 int job_bundle(struct request *r)

@@ -51,8 +51,9 @@ bool words_have(const char *words, const char *word)
 static const char *type_name(enum field_type type)
 {
     static const char *const NAMES[] = {
-        [FIELD_STRING] = "a string",  [FIELD_INTEGER] = "an integer", [FIELD_NUMBER] = "a number",
-        [FIELD_OBJECT] = "an object", [FIELD_ARRAY] = "an array",     [FIELD_ANY] = "a value",
+        [FIELD_STRING] = "a string",   [FIELD_INTEGER] = "an integer", [FIELD_NUMBER] = "a number",
+        [FIELD_BOOLEAN] = "a boolean", [FIELD_OBJECT] = "an object",   [FIELD_ARRAY] = "an array",
+        [FIELD_ANY] = "a value",
     };
     return NAMES[type];
 }
@@ -66,6 +67,8 @@ static bool has_type(enum field_type type, const json_t *v)
         return json_is_integer(v);
     case FIELD_NUMBER:
         return json_is_number(v);
+    case FIELD_BOOLEAN:
+        return json_is_boolean(v);
     case FIELD_OBJECT:
         return json_is_object(v);
     case FIELD_ARRAY:

@@ -20,7 +20,15 @@ struct pointer {
 struct pointer pointer_member(const struct pointer *parent, const char *name);
 struct pointer pointer_index(const struct pointer *parent, size_t index);
 
-enum field_type { FIELD_STRING, FIELD_INTEGER, FIELD_NUMBER, FIELD_OBJECT, FIELD_ARRAY, FIELD_ANY };
+enum field_type {
+    FIELD_STRING,
+    FIELD_INTEGER,
+    FIELD_NUMBER,
+    FIELD_BOOLEAN,
+    FIELD_OBJECT,
+    FIELD_ARRAY,
+    FIELD_ANY
+};
 
 enum field_flag {
     FIELD_REQUIRED = 1,

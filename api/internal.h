@@ -155,6 +155,7 @@ int job_attempt(struct request *r);
 int job_diff(struct request *r);
 int job_report(struct request *r);
 int job_logs(struct request *r);
+int job_picture(struct request *r);
 int job_bundle(struct request *r);
 int engines_list(struct request *r);
 int service_health(struct request *r);

@@ -35,17 +35,19 @@ static json_t *progress_json(const struct store_job *job)
 
 static json_t *links_json(const char *id)
 {
-    static const char *const PLACES[] = {"events", "attempts", "diff", "report", "logs", "cancel"};
+    static const struct {
+        const char *name, *path;
+    } PLACES[] = {{"events", "events"},      {"attempts", "attempts"},   {"diff", "diff"},
+                  {"report", "report"},      {"logs", "logs"},           {"cancel", "cancel"},
+                  {"picture", "errors.svg"}, {"bundle", "bundle.tar.gz"}};
     char url[96];
     json_t *links = json_object();
     (void)snprintf(url, sizeof url, "/v1/jobs/%s", id);
     int bad = json_object_set_new(links, "self", json_string(url));
     for (size_t i = 0; i < sizeof PLACES / sizeof PLACES[0]; i++) {
-        (void)snprintf(url, sizeof url, "/v1/jobs/%s/%s", id, PLACES[i]);
-        bad |= json_object_set_new(links, PLACES[i], json_string(url));
+        (void)snprintf(url, sizeof url, "/v1/jobs/%s/%s", id, PLACES[i].path);
+        bad |= json_object_set_new(links, PLACES[i].name, json_string(url));
     }
-    (void)snprintf(url, sizeof url, "/v1/jobs/%s/bundle.tar.gz", id);
-    bad |= json_object_set_new(links, "bundle", json_string(url));
     if (!bad)
         return links;
     json_decref(links);

@@ -7,6 +7,7 @@
 #include "api/jobspec.h"
 
 #include "api/fields.h"
+#include "api/jobspec_candidate.h"
 #include "api/jobspec_checks.h"
 #include "daemon/vocab.h"
 
@@ -18,10 +19,6 @@ static const char ENGINE_WORDS[] = ENGINE_TABLE(X);
 static const char STYLE_WORDS[] = STYLE_TABLE(X);
 static const char KIND_WORDS[] = KIND_TABLE(X);
 #undef X
-
-/* Those of docs/steps.md, section 3. */
-static const char DTYPE_WORDS[] = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool "
-                                  "complex64 complex128 ";
 
 #define NOT_HERE "not implemented in this version"
 #define DIM_MAX ((json_int_t)1 << 31)
@@ -72,6 +69,39 @@ static const struct field BUDGET_MEMBERS[] = {
     {.name = "seconds", .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, .min = 1, .max = 86400},
     {.name = "attempts", .refused = NOT_HERE},
     {.name = "tokens", .refused = NOT_HERE},
+    {.name = NULL},
+};
+
+static const struct field ADAPTER_MEMBERS[] = {
+    {.name = "content", .type = FIELD_STRING, .flags = FIELD_REQUIRED, .min = 1, .max = 65536},
+    {.name = NULL},
+};
+
+static const struct field CANDIDATE_MEMBERS[] = {
+    {.name = "files",
+     .type = FIELD_ARRAY,
+     .flags = FIELD_REQUIRED,
+     .min = 1,
+     .max = 10000,
+     .items = &FILE_ITEM,
+     .check = check_files},
+    {.name = "weights",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_NULLABLE,
+     .members = WEIGHTS_MEMBERS,
+     .fallback = "null"},
+    {.name = "entry",
+     .type = FIELD_STRING,
+     .flags = FIELD_NULLABLE,
+     .min = 1,
+     .max = 255,
+     .check = check_entry,
+     .fallback = "null"},
+    {.name = "adapter",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_NULLABLE,
+     .members = ADAPTER_MEMBERS,
+     .fallback = "null"},
     {.name = NULL},
 };
 
@@ -127,8 +157,16 @@ static const struct field REQUEST_MEMBERS[] = {
      .members = BUDGET_MEMBERS,
      .fallback = "null"},
     {.name = "strategy", .refused = NOT_HERE},
-    {.name = "contract", .refused = NOT_HERE},
-    {.name = "candidate", .refused = NOT_HERE},
+    {.name = "contract",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_NULLABLE,
+     .members = CONTRACT_MEMBERS,
+     .fallback = "null"},
+    {.name = "candidate",
+     .type = FIELD_OBJECT,
+     .flags = FIELD_NULLABLE,
+     .members = CANDIDATE_MEMBERS,
+     .fallback = "null"},
     {.name = "webhook", .refused = NOT_HERE},
     {.name = NULL},
 };

@@ -2,10 +2,13 @@
  * jobspec.h: from the body of POST /v1/jobs to the canonical request that the pipeline reads.
  *
  * The canonical request has every field that this version knows, defaults filled in:
- *   {"kind", "name", "labels", "source": {"files": [{"path", "content"}]}, "entry", "init": {"args",
- * "kwargs"} | null, "init_expr", "inputs": [{"shape", "dtype", "low"?, "high"?, "value"?, "name"?} |
- * {"value", "name"?}] | null, "inputs_expr", "engine", "style", "priority", "budget": {"seconds"} | null} Any
- * thread.
+ *   {"kind", "name", "labels", "source": {"files": [{"path", "content"}]}, "entry",
+ *    "init": {"args", "kwargs"} | null, "init_expr",
+ *    "inputs": [{"shape", "dtype", "low"?, "high"?, "value"?, "name"?} | {"value", "name"?}] | null,
+ *    "inputs_expr", "engine", "style", "priority", "budget": {"seconds"} | null,
+ *    "contract": {"stages": [names of all stages to run, in order] | null, "seeds": n | null} | null,
+ *    "candidate": {"files", "weights": ferry.weights/1 | null, "entry", "adapter": {"content"} | null} |
+ * null} Any thread.
  */
 #ifndef FERRY_API_JOBSPEC_H
 #define FERRY_API_JOBSPEC_H

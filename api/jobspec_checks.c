@@ -7,6 +7,7 @@
 #include "api/jobspec_checks.h"
 
 #include "api/jobspec.h"
+#include "api/jobspec_candidate.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -332,5 +333,5 @@ int check_request(json_t *value, const struct pointer *at, const void *arg, stru
         struct pointer here = pointer_member(at, PAIRS[i][1]);
         return err_at(e, FERR_INVALID_FIELD, here.text, "excludes \"%s\"", PAIRS[i][0]);
     }
-    return 0;
+    return check_kind(value, at, e);
 }

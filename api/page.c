@@ -9,8 +9,9 @@
 #include "dashboard_html.h"
 #include "dashboard_js.h"
 
-static const char POLICY[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                             "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+static const char POLICY[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 static int serve(struct request *r, const unsigned char *data, size_t len, const char *media_type)
 {

@@ -24,6 +24,7 @@ static const struct route ROUTES[] = {
     {METHOD_GET, "/v1/jobs/{id}/diff", job_diff, {NULL}},
     {METHOD_GET, "/v1/jobs/{id}/report", job_report, {NULL}},
     {METHOD_GET, "/v1/jobs/{id}/logs", job_logs, {NULL}},
+    {METHOD_GET, "/v1/jobs/{id}/errors.svg", job_picture, {NULL}},
     {METHOD_GET, "/v1/jobs/{id}/bundle.tar.gz", job_bundle, {NULL}},
     {METHOD_GET, "/v1/engines", engines_list, {NULL}},
     {METHOD_GET, "/healthz", service_health, {NULL}},

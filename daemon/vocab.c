@@ -12,6 +12,7 @@
 static const char *const JOB_STATES[] = {JOB_STATE_TABLE(X)};
 static const char *const STEPS[] = {STEP_TABLE(X)};
 static const char *const STAGES[] = {STAGE_TABLE(X)};
+static const char *const STAGE_GROUPS[] = {STAGE_GROUP_TABLE(X)};
 static const char *const STAGE_STATUSES[] = {STAGE_STATUS_TABLE(X)};
 static const char *const VERDICTS[] = {VERDICT_TABLE(X)};
 static const char *const REASONS[] = {REASON_TABLE(X)};
@@ -24,8 +25,8 @@ static const char *const EVENTS[] = {EVENT_TABLE(X)};
 #define X(name, word, final) final,
 static const bool JOB_STATE_FINAL[] = {JOB_STATE_TABLE(X)};
 #undef X
-#define X(name, word, implemented) implemented,
-static const bool STAGE_IMPLEMENTED[] = {STAGE_TABLE(X)};
+#define X(name, word, group) STAGE_GROUP_##group,
+static const enum stage_group STAGE_GROUP_OF[] = {STAGE_TABLE(X)};
 #undef X
 #define X(name, word, verdict, title) VERDICT_##verdict,
 static const enum verdict_kind REASON_VERDICTS[] = {REASON_TABLE(X)};
@@ -62,6 +63,7 @@ PARSER(job_state, JOB_STATES, JOB_STATE_COUNT)
 WORDS(step, step_kind, STEPS, STEP_COUNT)
 WORDS(stage, stage, STAGES, STAGE_COUNT)
 PARSER(stage, STAGES, STAGE_COUNT)
+PARSER(stage_group, STAGE_GROUPS, STAGE_GROUP_COUNT)
 WORDS(stage_status, stage_status, STAGE_STATUSES, STAGE_STATUS_COUNT)
 PARSER(stage_status, STAGE_STATUSES, STAGE_STATUS_COUNT)
 WORDS(verdict, verdict_kind, VERDICTS, VERDICT_COUNT)
@@ -83,10 +85,10 @@ bool job_state_final(enum job_state v)
     return JOB_STATE_FINAL[v];
 }
 
-bool stage_implemented(enum stage v)
+enum stage_group stage_group_of(enum stage v)
 {
     assert((unsigned)v < STAGE_COUNT);
-    return STAGE_IMPLEMENTED[v];
+    return STAGE_GROUP_OF[v];
 }
 
 const char *reason_title(enum reason v)

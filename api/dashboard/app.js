@@ -96,6 +96,18 @@ function showResult(job) {
   byId("refusals").replaceChildren(...refusals);
 }
 
+// Only a job that compared arrays has a picture; it is loaded once.
+function showPicture(job) {
+  const place = byId("picture");
+  const measured = ((job.result || {}).stages || []).some((stage) => typeof stage.max_error === "number");
+  if (!measured) return place.replaceChildren();
+  if (place.firstElementChild && place.firstElementChild.getAttribute("src") === job.links.picture) return;
+  const picture = document.createElement("img");
+  picture.alt = "Largest error of each stage against its tolerance, on a logarithmic scale";
+  picture.src = job.links.picture;
+  place.replaceChildren(picture);
+}
+
 function showLinks(job) {
   const names = job.finished_at ? ["report", "diff", "bundle", "logs", "attempts"] : ["attempts"];
   const links = names.map((name) => {
@@ -117,6 +129,7 @@ async function showJob(id) {
   byId("job-progress").max = job.progress.total || 1;
   byId("job-progress").value = job.finished_at ? job.progress.total || 1 : job.progress.done;
   showResult(job);
+  showPicture(job);
   showLinks(job);
 }
 

@@ -75,5 +75,7 @@ def test_a_browser_shows_what_was_proven(api: Client, browser: Chrome, finished:
     browser.get(f"http://127.0.0.1:{api.port}/#{finished['id']}")
     until(browser, lambda: "forward_f64" in browser.find_element(By.ID, "stages").text)
     assert "succeeded, equal" in browser.find_element(By.ID, "job-summary").text
+    picture = browser.find_element(By.CSS_SELECTOR, "#picture img")
+    until(browser, lambda: int(picture.get_property("naturalWidth")) > 0)
     links = browser.find_element(By.ID, "job-links").find_elements(By.TAG_NAME, "a")
     assert {link.text for link in links} == {"report", "diff", "bundle", "logs", "attempts"}

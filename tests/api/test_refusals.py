@@ -6,14 +6,32 @@ import json
 from typing import Any
 
 import pytest
+import yaml
+from ferryd import ROOT
 from http_api import Client
+from jsonschema import Draft202012Validator
 
+DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+REQUEST = Draft202012Validator(
+    {"$ref": "#/components/schemas/JobRequest", "components": DOCUMENT["components"]}
+)
 JSON = {"Content-Type": "application/json"}
 PYTHON = {"Content-Type": "text/x-python"}
 
 
 def request(**fields: Any) -> dict[str, Any]:
     return {"source": {"files": [{"path": "m.py", "content": "a"}]}, **fields}
+
+
+def verify(**candidate: Any) -> dict[str, Any]:
+    given = {"files": [{"path": "m.py", "content": "b"}], **candidate}
+    return request(kind="verify", candidate=given)
+
+
+def mapped(*ops: Any, **entry: Any) -> dict[str, Any]:
+    """A request whose map has one entry."""
+    params = [{"to": "w", "from": ["w"], "ops": list(ops), **entry}]
+    return verify(weights={"format": "ferry.weights/1", "params": params})
 
 
 def files(*paths: str) -> dict[str, Any]:
@@ -30,13 +48,67 @@ BODIES: list[tuple[Any, int, str, str | None]] = [
     (files(*(f"{n}.py" for n in range(257))), 422, "invalid_field", "/source/files"),
     (request(surprise=1), 422, "unknown_field", "/surprise"),
     (request(engine="magic"), 422, "invalid_field", "/engine"),
-    (request(kind="verify"), 422, "invalid_field", "/kind"),
+    (request(kind="prove"), 422, "invalid_field", "/kind"),
+    (request(kind="verify"), 422, "missing_field", "/candidate"),
+    (request(candidate={"files": []}), 422, "invalid_field", "/candidate/files"),
+    ({**verify(), "kind": "migrate"}, 422, "invalid_field", "/candidate"),
+    (request(engine="given"), 422, "invalid_field", "/engine"),
+    ({**verify(), "engine": "builtin"}, 422, "invalid_field", "/engine"),
+    (request(contract={"stages": ["backward"]}), 422, "invalid_field", "/contract/stages/0"),
+    (request(contract={"seeds": 17}), 422, "invalid_field", "/contract/seeds"),
     (request(webhook={"url": "https://example.com"}), 422, "invalid_field", "/webhook"),
     (request(inputs=[{"shape": [-1]}]), 422, "invalid_field", "/inputs/0/shape/0"),
     (request(inputs=[{"shape": [1], "dtype": "float99"}]), 422, "invalid_field", "/inputs/0/dtype"),
     (request(inputs=[{"shape": [1]}], inputs_expr="()"), 422, "invalid_field", "/inputs_expr"),
     (request(priority="high"), 422, "invalid_field", "/priority"),
 ]
+
+
+ENTRY = "/candidate/weights/params/0"
+CANDIDATES: list[tuple[Any, str, str]] = [
+    (verify(files=[]), "invalid_field", "/candidate/files"),
+    (verify(model="x"), "unknown_field", "/candidate/model"),
+    (verify(adapter={}), "missing_field", "/candidate/adapter/content"),
+    (verify(weights=[]), "invalid_field", "/candidate/weights"),
+    (verify(weights={"format": "x", "params": []}), "invalid_field", "/candidate/weights/format"),
+    (verify(weights={"format": "ferry.weights/1"}), "missing_field", "/candidate/weights/params"),
+    (mapped(to=1), "invalid_field", f"{ENTRY}/to"),
+    (mapped(**{"from": "w"}), "invalid_field", f"{ENTRY}/from"),
+    (mapped(optional="yes"), "invalid_field", f"{ENTRY}/optional"),
+    (mapped({}), "missing_field", f"{ENTRY}/ops/0/op"),
+    (mapped({"op": "add"}, {"op": "rotate"}), "invalid_field", f"{ENTRY}/ops/1/op"),
+    (mapped({"op": "permute"}), "missing_field", f"{ENTRY}/ops/0/axes"),
+    (mapped({"op": "permute", "axes": [0, "1"]}), "invalid_field", f"{ENTRY}/ops/0/axes/1"),
+    (mapped({"op": "slice", "axis": 0, "start": 0}), "missing_field", f"{ENTRY}/ops/0/stop"),
+    (mapped({"op": "scale", "by": "2"}), "invalid_field", f"{ENTRY}/ops/0/by"),
+    (mapped({"op": "cast", "dtype": "half"}), "invalid_field", f"{ENTRY}/ops/0/dtype"),
+    (mapped({"op": "add", "axis": 0}), "unknown_field", f"{ENTRY}/ops/0/axis"),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "pointer"), CANDIDATES)
+def test_candidates(api: Client, body: Any, code: str, pointer: str) -> None:
+    """The daemon says where; the description refuses the same bodies."""
+    answer = api.post_json("/v1/jobs", body)
+    assert (answer.status, answer.code, answer.json().get("pointer")) == (422, code, pointer)
+    assert not REQUEST.is_valid(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        verify(),
+        verify(entry="port:Net", adapter={"content": "def build(e, a, k): ..."}, weights=None),
+        mapped({"op": "permute", "axes": [1, 0]}, {"op": "scale", "by": 2}, optional=True),
+        mapped({"op": "constant", "value": 0, "shape": [2], "dtype": "float32"}),
+        request(contract={"stages": ["forward", "optimizer", "jit"], "seeds": 16}),
+    ],
+)
+def test_what_is_described_is_accepted(api: Client, body: Any) -> None:
+    assert REQUEST.is_valid(body)
+    answer = api.post_json("/v1/jobs", body)
+    assert answer.status == 201, answer.body
+    api.cancel(answer.json()["id"])
 
 
 @pytest.mark.parametrize(("body", "status", "code", "pointer"), BODIES)

@@ -15,6 +15,7 @@ ARTIFACTS = {
     "diff": "text/x-diff; charset=utf-8",
     "report": "application/json",
     "logs": "text/plain; charset=utf-8",
+    "picture": "image/svg+xml",
     "bundle": "application/gzip",
 }
 

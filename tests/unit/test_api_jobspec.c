@@ -19,6 +19,16 @@ static const struct jobspec_limits LIMITS = {.files = 4, .json_depth = 16};
 
 #define SOURCE "\"source\":{\"files\":[{\"path\":\"m.py\",\"content\":\"a\"}]}"
 
+#define WITH(rest) "{" SOURCE "," rest "}"
+#define FILES(list) "{\"source\":{\"files\":[" list "]}}"
+/* A request of the kind verify with more in its candidate; with a map of one entry; with an entry of one
+ * operation. */
+#define PORT(more) "\"candidate\":{\"files\":[{\"path\":\"m.py\",\"content\":\"b\"}]" more "}"
+#define VERIFY(more) WITH("\"kind\":\"verify\"," PORT("," more))
+#define MAP(entry) VERIFY("\"weights\":{\"format\":\"ferry.weights/1\",\"params\":[" entry "]}")
+#define OP(op) MAP("{\"to\":\"w\",\"from\":[\"w\"],\"ops\":[" op "]}")
+#define OP_AT "/candidate/weights/params/0/ops/0"
+
 static void canonical(void **state)
 {
     (void)state;
@@ -30,12 +40,37 @@ static void canonical(void **state)
     assert_int_equal(jobspec_from_json(BODY, sizeof BODY - 1, &LIMITS, &spec, &e), 0);
     char *text = jobspec_dump(spec);
     assert_string_equal(
-        text, "{\"budget\":null,\"engine\":\"auto\",\"entry\":null,\"init\":{\"args\":[1],\"kwargs\":{}},"
+        text, "{\"budget\":null,\"candidate\":null,\"contract\":null,\"engine\":\"auto\",\"entry\":null,"
+              "\"init\":{\"args\":[1],\"kwargs\":{}},"
               "\"init_expr\":null,\"inputs\":[{\"dtype\":\"float32\",\"shape\":[2,3]},"
               "{\"name\":\"mask\",\"value\":null}],\"inputs_expr\":null,\"kind\":\"migrate\",\"labels\":{},"
               "\"name\":null,\"priority\":0,"
               "\"source\":{\"files\":[{\"content\":\"a\",\"path\":\"m.py\"}]},\"style\":\"faithful\"}");
     free(text);
+    json_decref(spec);
+}
+
+/* Words of groups become stages in order; the kind implies the engine; a map gets its defaults. */
+static void canonical_verify(void **state)
+{
+    (void)state;
+    static const char BODY[] = WITH(
+        "\"kind\":\"verify\",\"contract\":{\"stages\":[\"optimizer\",\"gradients\",\"gradients\"]}," PORT(
+            ",\"weights\":{\"format\":\"ferry.weights/1\",\"params\":[{\"to\":\"w\",\"from\":[\"w\"]}]}"));
+    json_t *spec = NULL;
+    struct err e = {0};
+    assert_int_equal(jobspec_from_json(BODY, sizeof BODY - 1, &LIMITS, &spec, &e), 0);
+    char *contract = json_dumps(json_object_get(spec, "contract"), JSON_COMPACT | JSON_SORT_KEYS);
+    char *candidate = json_dumps(json_object_get(spec, "candidate"), JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(json_string_value(json_object_get(spec, "engine")), "given");
+    assert_string_equal(contract, "{\"seeds\":null,\"stages\":[\"parse\",\"import\",\"build\",\"weights\","
+                                  "\"shapes\",\"gradients\",\"optimizer\"]}");
+    assert_string_equal(
+        candidate, "{\"adapter\":null,\"entry\":null,\"files\":[{\"content\":\"b\",\"path\":\"m.py\"}],"
+                   "\"weights\":{\"format\":\"ferry.weights/1\",\"ignored\":[],\"params\":[{\"from\":[\"w\"],"
+                   "\"ops\":[],\"to\":\"w\"}]}}");
+    free(contract);
+    free(candidate);
     json_decref(spec);
 }
 
@@ -62,8 +97,6 @@ struct refusal {
     const char *pointer;
 };
 
-#define WITH(rest) "{" SOURCE "," rest "}"
-#define FILES(list) "{\"source\":{\"files\":[" list "]}}"
 #define FILE_AT(path) "{\"path\":\"" path "\",\"content\":\"\"}"
 
 static const struct refusal REFUSALS[] = {
@@ -100,7 +133,56 @@ static const struct refusal REFUSALS[] = {
      FERR_INVALID_FIELD, "/source/files"},
     {WITH("\"surprise\":1"), FERR_UNKNOWN_FIELD, "/surprise"},
     {WITH("\"a/b\":1"), FERR_UNKNOWN_FIELD, "/a~1b"},
-    {WITH("\"kind\":\"verify\""), FERR_INVALID_FIELD, "/kind"},
+    {WITH("\"kind\":\"prove\""), FERR_INVALID_FIELD, "/kind"},
+    {WITH("\"kind\":\"verify\""), FERR_MISSING_FIELD, "/candidate"},
+    {WITH("\"kind\":\"verify\",\"candidate\":null"), FERR_MISSING_FIELD, "/candidate"},
+    {WITH("\"engine\":\"given\""), FERR_INVALID_FIELD, "/engine"},
+    {WITH(PORT("")), FERR_INVALID_FIELD, "/candidate"},
+    {VERIFY("\"weight\":{}"), FERR_UNKNOWN_FIELD, "/candidate/weight"},
+    {VERIFY("\"entry\":\"a b\""), FERR_INVALID_FIELD, "/candidate/entry"},
+    {VERIFY("\"adapter\":{}"), FERR_MISSING_FIELD, "/candidate/adapter/content"},
+    {VERIFY("\"adapter\":{\"content\":\"\"}"), FERR_INVALID_FIELD, "/candidate/adapter/content"},
+    {VERIFY("\"weights\":[]"), FERR_INVALID_FIELD, "/candidate/weights"},
+    {VERIFY("\"weights\":{\"params\":[]}"), FERR_MISSING_FIELD, "/candidate/weights/format"},
+    {VERIFY("\"weights\":{\"format\":\"ferry.weights/2\",\"params\":[]}"), FERR_INVALID_FIELD,
+     "/candidate/weights/format"},
+    {VERIFY("\"weights\":{\"format\":\"ferry.weights/1\"}"), FERR_MISSING_FIELD, "/candidate/weights/params"},
+    {MAP("{\"from\":[]}"), FERR_MISSING_FIELD, "/candidate/weights/params/0/to"},
+    {MAP("{\"to\":\"w\"}"), FERR_MISSING_FIELD, "/candidate/weights/params/0/from"},
+    {MAP("{\"to\":\"w\",\"from\":\"w\"}"), FERR_INVALID_FIELD, "/candidate/weights/params/0/from"},
+    {MAP("{\"to\":\"w\",\"from\":[1]}"), FERR_INVALID_FIELD, "/candidate/weights/params/0/from/0"},
+    {MAP("{\"to\":\"w\",\"from\":[],\"optional\":1}"), FERR_INVALID_FIELD,
+     "/candidate/weights/params/0/optional"},
+    {OP("3"), FERR_INVALID_FIELD, OP_AT},
+    {OP("{}"), FERR_MISSING_FIELD, OP_AT "/op"},
+    {OP("{\"op\":\"rotate\"}"), FERR_INVALID_FIELD, OP_AT "/op"},
+    {OP("{\"op\":1}"), FERR_INVALID_FIELD, OP_AT "/op"},
+    {OP("{\"op\":\"permute\"}"), FERR_MISSING_FIELD, OP_AT "/axes"},
+    {OP("{\"op\":\"permute\",\"axes\":1}"), FERR_INVALID_FIELD, OP_AT "/axes"},
+    {OP("{\"op\":\"permute\",\"axes\":[0,-1]}"), FERR_INVALID_FIELD, OP_AT "/axes/1"},
+    {OP("{\"op\":\"permute\",\"axes\":[0],\"axis\":0}"), FERR_UNKNOWN_FIELD, OP_AT "/axis"},
+    {OP("{\"op\":\"reshape\",\"shape\":[2,-1]}"), FERR_INVALID_FIELD, OP_AT "/shape/1"},
+    {OP("{\"op\":\"slice\",\"axis\":0,\"start\":1}"), FERR_MISSING_FIELD, OP_AT "/stop"},
+    {OP("{\"op\":\"slice\",\"axis\":0,\"start\":-1,\"stop\":2}"), FERR_INVALID_FIELD, OP_AT "/start"},
+    {OP("{\"op\":\"concat\",\"axis\":\"0\"}"), FERR_INVALID_FIELD, OP_AT "/axis"},
+    {OP("{\"op\":\"add\",\"axis\":0}"), FERR_UNKNOWN_FIELD, OP_AT "/axis"},
+    {OP("{\"op\":\"scale\",\"by\":null}"), FERR_INVALID_FIELD, OP_AT "/by"},
+    {OP("{\"op\":\"flip\"}"), FERR_MISSING_FIELD, OP_AT "/axes"},
+    {OP("{\"op\":\"cast\",\"dtype\":\"float99\"}"), FERR_INVALID_FIELD, OP_AT "/dtype"},
+    {OP("{\"op\":\"constant\",\"value\":0,\"shape\":[2]}"), FERR_MISSING_FIELD, OP_AT "/dtype"},
+    {VERIFY("\"weights\":{\"format\":\"ferry.weights/1\",\"params\":[],\"ignored\":[\"\"]}"),
+     FERR_INVALID_FIELD, "/candidate/weights/ignored/0"},
+    {VERIFY("\"weights\":{\"format\":\"ferry.weights/1\",\"params\":[],\"tied\":{\"a\":1}}"),
+     FERR_INVALID_FIELD, "/candidate/weights/tied/a"},
+    {WITH("\"kind\":\"verify\"," PORT("") ",\"engine\":\"builtin\""), FERR_INVALID_FIELD, "/engine"},
+    {WITH("\"contract\":[]"), FERR_INVALID_FIELD, "/contract"},
+    {WITH("\"contract\":{\"stages\":[]}"), FERR_INVALID_FIELD, "/contract/stages"},
+    {WITH("\"contract\":{\"stages\":[\"forward\",\"backward\"]}"), FERR_INVALID_FIELD, "/contract/stages/1"},
+    {WITH("\"contract\":{\"stages\":[\"always\"]}"), FERR_INVALID_FIELD, "/contract/stages/0"},
+    {WITH("\"contract\":{\"stages\":[7]}"), FERR_INVALID_FIELD, "/contract/stages/0"},
+    {WITH("\"contract\":{\"seeds\":0}"), FERR_INVALID_FIELD, "/contract/seeds"},
+    {WITH("\"contract\":{\"seeds\":17}"), FERR_INVALID_FIELD, "/contract/seeds"},
+    {WITH("\"contract\":{\"tolerance\":1}"), FERR_UNKNOWN_FIELD, "/contract/tolerance"},
     {WITH("\"engine\":\"magic\""), FERR_INVALID_FIELD, "/engine"},
     {WITH("\"engine\":null"), FERR_INVALID_FIELD, "/engine"},
     {WITH("\"style\":\"idiomatic\""), FERR_INVALID_FIELD, "/style"},
@@ -134,8 +216,7 @@ static const struct refusal REFUSALS[] = {
     {WITH("\"budget\":{\"seconds\":0}"), FERR_INVALID_FIELD, "/budget/seconds"},
     {WITH("\"budget\":{\"seconds\":1,\"tokens\":5}"), FERR_INVALID_FIELD, "/budget/tokens"},
     {WITH("\"strategy\":{}"), FERR_INVALID_FIELD, "/strategy"},
-    {WITH("\"contract\":{}"), FERR_INVALID_FIELD, "/contract"},
-    {WITH("\"candidate\":{}"), FERR_INVALID_FIELD, "/candidate"},
+    {WITH("\"kind\":\"verify\",\"candidate\":{}"), FERR_MISSING_FIELD, "/candidate/files"},
     {WITH("\"webhook\":{}"), FERR_INVALID_FIELD, "/webhook"},
 };
 
@@ -168,6 +249,18 @@ static const char *const ACCEPTED[] = {
     WITH("\"inputs\":[{\"shape\":[16384,16384]}]"),
     WITH("\"labels\":{\"team\":\"vision\"},\"priority\":-100"),
     WITH("\"budget\":{\"seconds\":86400}"),
+    WITH("\"contract\":null,\"candidate\":null"),
+    WITH("\"contract\":{}"),
+    WITH("\"contract\":{\"stages\":[\"forward\",\"gradients\",\"train\",\"optimizer\"],\"seeds\":16}"),
+    WITH("\"kind\":\"verify\"," PORT("")),
+    WITH("\"kind\":\"verify\"," PORT("") ",\"engine\":\"given\""),
+    VERIFY("\"entry\":\"port:Net\",\"adapter\":{\"content\":\"def build(e, a, k): ...\"},\"weights\":null"),
+    OP("{\"op\":\"permute\",\"axes\":[1,0]},{\"op\":\"reshape\",\"shape\":[]},"
+       "{\"op\":\"slice\",\"axis\":0,\"start\":0,\"stop\":3},{\"op\":\"concat\",\"axis\":1},{\"op\":\"add\"},"
+       "{\"op\":\"scale\",\"by\":-0.5},{\"op\":\"flip\",\"axes\":[0]},{\"op\":\"cast\",\"dtype\":\"float32\"}"
+       ","
+       "{\"op\":\"constant\",\"value\":0,\"shape\":[2],\"dtype\":\"int32\"}"),
+    MAP("{\"to\":\"w\",\"from\":[],\"optional\":true}"),
     FILES(FILE_AT("pkg/__init__.py") "," FILE_AT("pkg/a.py") "," FILE_AT("pkg.py") "," FILE_AT("data.txt")),
 };
 
@@ -229,9 +322,13 @@ static void depth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(canonical),   cmocka_unit_test(same_request_same_text),
-        cmocka_unit_test(refusals),    cmocka_unit_test(accepted),
-        cmocka_unit_test(python_body), cmocka_unit_test(python_refusals),
+        cmocka_unit_test(canonical),
+        cmocka_unit_test(canonical_verify),
+        cmocka_unit_test(same_request_same_text),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(accepted),
+        cmocka_unit_test(python_body),
+        cmocka_unit_test(python_refusals),
         cmocka_unit_test(depth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

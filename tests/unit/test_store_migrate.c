@@ -190,6 +190,54 @@ static void test_ferryds_own_schema(void **state)
     file_close(&fresh);
 }
 
+/* Copies a file that a ferryd of that version wrote and closed. */
+static void copy_of_version(struct file *f, const char *name)
+{
+    char data[4096];
+    size_t n;
+    make_dir(f->dir);
+    (void)snprintf(f->path, sizeof f->path, "%s/x.db", f->dir);
+    (void)snprintf(f->backup, sizeof f->backup, "%s.v1.bak", f->path);
+    FILE *from = fopen(name, "rb"), *to = fopen(f->path, "wb");
+    assert_non_null(from);
+    assert_non_null(to);
+    while ((n = fread(data, 1, sizeof data, from)) > 0)
+        assert_int_equal(fwrite(data, 1, n, to), n);
+    assert_int_equal(fclose(from), 0);
+    assert_int_equal(fclose(to), 0);
+    assert_ok(db_open_writer(&f->db, f->path, &e));
+}
+
+/* The file holds a job that succeeded and one that failed, with their events, attempt, artifacts and steps.
+ */
+static void test_a_file_of_version_1(void **state)
+{
+    (void)state;
+    static const char *const COUNTS[] = {"SELECT count(*) FROM jobs",      "SELECT count(*) FROM events",
+                                         "SELECT count(*) FROM attempts",  "SELECT count(*) FROM artifacts",
+                                         "SELECT count(*) FROM job_steps", "SELECT max(seq) FROM events"};
+    int64_t before[sizeof COUNTS / sizeof *COUNTS];
+    struct file old, fresh;
+    copy_of_version(&old, "tests/unit/data/ferry.v1.db");
+    assert_int_equal(number(&old.db, "PRAGMA user_version"), 1);
+    for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++)
+        assert_true((before[i] = number(&old.db, COUNTS[i])) > 0);
+    assert_ok(migrate(&old.db, old.path, &MIGRATIONS, &e));
+    file_open(&fresh, "");
+    assert_ok(migrate(&fresh.db, fresh.path, &MIGRATIONS, &e));
+    assert_same_schema(&old.db, &fresh.db);
+    for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS; i++)
+        assert_int_equal(number(&old.db, COUNTS[i]), before[i]);
+    assert_int_equal(number(&old.db, "SELECT count(*) FROM jobs WHERE state = 'succeeded' AND name = 'kept'"),
+                     1);
+    assert_ok(db_exec(&old.db, "UPDATE jobs SET kind = 'verify', engine = 'given' WHERE name = 'kept'", &e));
+    assert_fails(FERR_STORE, db_exec(&old.db, "DELETE FROM events", &e)); /* the trigger is back */
+    assert_ok(db_exec(&old.db, "DELETE FROM jobs", &e));
+    assert_int_equal(number(&old.db, "SELECT count(*) FROM events"), 0);
+    file_close(&old);
+    file_close(&fresh);
+}
+
 /* ---- opening the store ----------------------------------------------------------------------------------
  */
 
@@ -299,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_broken_references_stop_a_migration),
         cmocka_unit_test(test_newer_and_foreign_files_are_refused),
         cmocka_unit_test(test_ferryds_own_schema),
+        cmocka_unit_test(test_a_file_of_version_1),
         TEST(test_pragmas),
         TEST(test_a_directory_in_use_is_refused),
         TEST(test_a_newer_store_is_refused),

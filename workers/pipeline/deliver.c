@@ -29,11 +29,11 @@ int run_store_attempt(struct run *r, struct err *e)
     json_t *draft = r->drafted.result, *result = run_result(r);
     char now[CLOCK_RFC3339_SIZE];
     json_t *attempt = json_pack(
-        "{s:i, s:s, s:O, s:O*, s:O, s:O, s:O, s:O, s:s}", "n", 1, "engine", engine_name(ENGINE_BUILTIN),
-        "files", json_object_get(draft, "files"), "weights", json_object_get(draft, "weights"), "stages",
-        json_object_get(result, "stages"), "score", json_object_get(result, "score"), "refusals", r->refusals,
-        "first_difference", json_object_get(result, "first_difference"), "created_at",
-        clock_rfc3339(clock_wall_us(), now));
+        "{s:i, s:s, s:O, s:O*, s:O, s:O, s:O, s:O, s:s}", "n", 1, "engine",
+        engine_name(r->given ? ENGINE_GIVEN : ENGINE_BUILTIN), "files", json_object_get(draft, "files"),
+        "weights", json_object_get(draft, "weights"), "stages", json_object_get(result, "stages"), "score",
+        json_object_get(result, "score"), "refusals", r->refusals, "first_difference",
+        json_object_get(result, "first_difference"), "created_at", clock_rfc3339(clock_wall_us(), now));
     json_decref(result);
     if (!attempt)
         return err_set(e, FERR_INTERNAL, "the attempt has no files");
@@ -54,7 +54,7 @@ int run_store_attempt(struct run *r, struct err *e)
 struct packing {
     struct bundle_entry *entries; /* entries own their path; text is borrowed from `owned` or JSON */
     size_t n, cap;
-    char *texts[4]; /* owned: rendered JSON */
+    char *texts[4]; /* owned: rendered JSON and the picture */
     int fds[4];     /* owned */
     size_t n_texts, n_fds;
 };
@@ -86,13 +86,19 @@ static void pack_files(struct packing *p, const char *prefix, const json_t *file
     }
 }
 
-static void pack_json(struct packing *p, const char *path, const json_t *value)
+/* Takes the text, which may be NULL. */
+static void pack_text(struct packing *p, const char *path, char *text)
 {
-    char *text = value ? json_dumps(value, JSON_INDENT(1)) : NULL;
     if (!text)
         return;
+    assert(p->n_texts < sizeof p->texts / sizeof *p->texts);
     p->texts[p->n_texts++] = text;
     pack(p, "", path, text, strlen(text), -1);
+}
+
+static void pack_json(struct packing *p, const char *path, const json_t *value)
+{
+    pack_text(p, path, json_is_object(value) ? json_dumps(value, JSON_INDENT(1)) : NULL);
 }
 
 static int pack_blob(struct packing *p, struct run *r, const char *path, const char *sha, struct err *e)
@@ -141,6 +147,7 @@ static int store_bundle(struct run *r, const json_t *report, const struct step_o
     pack_files(&p, "", json_object_get(delivered->result, "files"));
     pack_json(&p, "weights.json", json_object_get(draft, "weights"));
     pack_json(&p, "report.json", report);
+    pack_text(&p, "errors.svg", run_picture(json_object_get(json_object_get(report, "result"), "stages")));
     if (diff)
         pack(&p, "", "source.diff", diff, strlen(diff), -1);
     int rc = 0;
@@ -164,22 +171,49 @@ static int store_bundle(struct run *r, const json_t *report, const struct step_o
     return rc;
 }
 
+/* The plan with the candidate's own entry, which the bundle's tests import. New reference. */
+static json_t *plan_for_candidate(const struct run *r)
+{
+    json_t *plan = json_copy(json_object_get(r->captured.result, "plan"));
+    const char *named = json_string_value(json_object_get(json_object_get(r->request, "candidate"), "entry"));
+    json_t *entry = named ? json_copy(json_object_get(plan, "entry")) : NULL;
+    const char *colon = named ? strchr(named, ':') : NULL;
+    if (colon)
+        (void)json_object_set_new(entry, "module", json_stringn(named, (size_t)(colon - named)));
+    if (entry) {
+        (void)json_object_set_new(entry, "name", json_string(colon ? colon + 1 : named));
+        (void)json_object_set_new(plan, "entry", entry);
+    }
+    return plan;
+}
+
+static json_t *deliver_request(const struct run *r, const json_t *report)
+{
+    json_t *draft = r->drafted.result, *weights = json_object_get(draft, "weights");
+    json_t *adapter = json_object_get(json_object_get(r->request, "candidate"), "adapter");
+    return json_pack("{s:O, s:O, s:O, s:o, s:O, s:O, s:b, s:O}", "files",
+                     json_object_get(json_object_get(r->request, "source"), "files"), "candidate",
+                     json_object_get(draft, "files"), "weights", weights ? weights : json_null(), "plan",
+                     plan_for_candidate(r), "tensors", json_object_get(r->captured.result, "tensors"),
+                     "report", report, "given", r->given, "adapter", adapter ? adapter : json_null());
+}
+
 /* The deliver step and what comes of it; a candidate that could not even be made has no bundle. */
 static int deliver_candidate(struct run *r, const json_t *report, struct err *e)
 {
     static const char *const OUTS[] = {"weights", "cases"};
-    json_t *draft = r->drafted.result;
-    json_t *request = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}", "files",
-                                json_object_get(json_object_get(r->request, "source"), "files"), "candidate",
-                                json_object_get(draft, "files"), "weights", json_object_get(draft, "weights"),
-                                "plan", json_object_get(r->captured.result, "plan"), "tensors",
-                                json_object_get(r->captured.result, "tensors"), "report", report);
+    json_t *request = deliver_request(r, report);
+    if (!request)
+        return run_end(r, REASON_RESULT_INVALID, false, NULL);
     struct step_in ins[] = {{"given", step_out_sha(&r->captured, "given")},
                             {"expected", step_out_sha(&r->captured, "expected")}};
     struct step_out delivered = {0};
-    int rc = step_run(r, STEP_DELIVER, "deliver", request, ins, 2, OUTS, 2, &delivered, e);
+    int rc = step_run(r, STEP_DELIVER, FUNCTION_DELIVER, request, ins, 2, OUTS, 2, &delivered, e);
     json_decref(request);
     if (rc == RUN_GO_ON) {
+        json_t *diff = json_object_get(delivered.result, "diff");
+        if (r->given && json_is_string(diff))
+            (void)json_object_set(r->drafted.result, "diff", diff);
         const char *markdown = text_of(json_object_get(delivered.result, "files"), "REPORT.md");
         if (markdown)
             rc =
@@ -191,20 +225,45 @@ static int deliver_candidate(struct run *r, const json_t *report, struct err *e)
     return rc;
 }
 
+/* A job that is proven but can't be delivered has failed; one that ended otherwise keeps its end. */
+static int deliver_or_note(struct run *r, const json_t *report, struct err *e)
+{
+    enum verdict_kind verdict = r->verdict;
+    int reason = r->reason;
+    json_t *error = json_incref(r->error);
+    int rc = run_store_attempt(r, e);
+    if (rc == RUN_GO_ON)
+        rc = deliver_candidate(r, report, e);
+    if (rc == RUN_ENDED && reason >= 0) {
+        (void)json_array_append_new(r->notes, json_string("the bundle could not be made"));
+        json_decref(r->error);
+        r->error = json_incref(error);
+        r->verdict = verdict;
+        r->reason = reason;
+    }
+    json_decref(error);
+    return rc;
+}
+
+static int store_picture(struct run *r, struct err *e)
+{
+    json_t *result = run_result(r);
+    char *text = run_picture(json_object_get(result, "stages"));
+    int rc = text ? run_store_text(r, "errors.svg", "image/svg+xml", text, strlen(text), e)
+                  : err_set(e, FERR_NO_MEMORY, "no memory for the picture");
+    free(text);
+    json_decref(result);
+    return rc;
+}
+
 int run_deliver(struct run *r, struct err *e)
 {
-    json_t *draft = r->drafted.result;
-    bool candidate = json_array_size(json_object_get(draft, "files")) > 0;
+    bool candidate = json_array_size(json_object_get(r->drafted.result, "files")) > 0 && r->captured.result;
     json_t *report = run_report(r);
     if (!report)
         return err_set(e, FERR_NO_MEMORY, "no memory for the report");
-    int rc = 0;
-    if (candidate) {
-        rc = run_store_attempt(r, e);
-        if (rc == 0)
-            rc = deliver_candidate(r, report, e);
-    }
-    const char *diff = json_string_value(json_object_get(draft, "diff"));
+    int rc = candidate ? deliver_or_note(r, report, e) : RUN_GO_ON;
+    const char *diff = json_string_value(json_object_get(r->drafted.result, "diff"));
     if (rc >= 0 && candidate && diff)
         rc = run_store_text(r, "source.diff", "text/x-diff; charset=utf-8", diff, strlen(diff), e);
     json_decref(report);
@@ -212,6 +271,8 @@ int run_deliver(struct run *r, struct err *e)
     char *text = report ? json_dumps(report, JSON_INDENT(1)) : NULL;
     if (rc >= 0 && text)
         rc = run_store_text(r, "report.json", "application/json", text, strlen(text), e);
+    if (rc >= 0 && r->judged)
+        rc = store_picture(r, e);
     if (rc >= 0)
         rc = run_store_text(r, "logs.txt", "text/plain; charset=utf-8", r->log.data ? r->log.data : "",
                             r->log.len, e);

@@ -1,36 +1,32 @@
 /*
- * judge.c: from the arrays of a check to the verdict.
+ * judge.c: a candidate is run and what it gave is decided.
  *
- * Worker thread. The comparison itself is workers/verdict/; here its files are opened, a difference is
- * located in a second check, and the job's outcome is set. What the jax sandbox wrote is untrusted: a file
- * that cannot be read makes the candidate differ.
+ * Worker thread. The comparison itself is workers/verdict/; here its files are opened and the job's outcome
+ * is set. What the jax sandbox wrote is untrusted: a file that cannot be read makes the candidate differ.
  */
 #include "workers/pipeline/pipeline.h"
 
 #include "workers/verdict/verdict.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static int open_tensors(struct run *r, const char *sha, struct st_file **out, struct err *e)
+int run_open_tensors(struct run *r, const char *sha, struct st_file **out, struct err *e)
 {
     int fd;
     int64_t size;
     int rc = store_blob_open(r->p->store, sha, &fd, &size, e);
     if (rc != 0)
         return rc;
+    *out = NULL;
     if (size > 0)
         rc = st_open(fd, NULL, out, e);
-    else
-        *out = NULL;
     (void)close(fd);
     return rc;
 }
 
-/* What a sandbox wrote may be malformed: the fault of the source in the oracle, of the candidate in its
- * arrays. */
-static int malformed(struct run *r, int rc, bool candidate, const char *what, const struct err *e)
+int run_malformed(struct run *r, int rc, bool candidate, const char *what, const struct err *e)
 {
     if (rc != FERR_INVALID_TENSORS && rc != FERR_INVALID_FIELD)
         return rc;
@@ -40,98 +36,162 @@ static int malformed(struct run *r, int rc, bool candidate, const char *what, co
     return rc;
 }
 
-static int open_pair(struct run *r, const struct step_out *checked, struct st_file **expected,
-                     struct st_file **actual, struct err *e)
+int run_check_oracle(struct run *r, const struct step_out *oracle, struct err *e)
 {
-    *expected = *actual = NULL;
-    int rc = open_tensors(r, step_out_sha(&r->captured, "expected"), expected, e);
-    if (rc == 0 && !*expected)
-        rc = err_set(e, FERR_INVALID_TENSORS, "capture wrote none");
-    if (rc != 0)
-        return malformed(r, rc, false, "the oracle", e);
-    rc = open_tensors(r, step_out_sha(checked, "actual"), actual, e);
-    return malformed(r, rc, true, "the candidate's tensors", e);
+    const json_t *tensors = json_object_get(oracle->result, "tensors");
+    int rc = verdict_plan_check(json_object_get(oracle->result, "plan"), e);
+    if (rc == 0 && tensors && !json_is_array(tensors))
+        rc = err_at(e, FERR_INVALID_FIELD, "/tensors", "its tensors are no array");
+    return run_malformed(r, rc, false, "the oracle", e);
 }
 
-static struct verdict_input input_of(const struct run *r, const struct step_out *checked,
-                                     const struct st_file *expected, const struct st_file *actual)
-{
-    return (struct verdict_input){.plan = json_object_get(r->captured.result, "plan"),
-                                  .expected = expected,
-                                  .check = checked->result,
-                                  .actual = actual,
-                                  .tol = &VERDICT_TOLERANCES_DEFAULT};
-}
-
-/* Runs the candidate once more with every submodule's output recorded, and places the first difference. A
- * candidate that cannot be placed keeps the difference that the stage showed. */
-static int locate(struct run *r, struct err *e)
+int run_trial(struct run *r, enum step_kind kind, const struct trial *t, struct step_out *checked,
+              struct err *e)
 {
     static const char *const OUTS[] = {"actual"};
-    json_t *difference = json_object_get(r->judged, "first_difference");
-    struct step_out located = {0};
-    struct st_file *expected = NULL, *actual = NULL;
-    json_t *place = NULL, *request = run_check_request(r, true);
-    struct step_in in = {.name = "given", .sha = step_out_sha(&r->captured, "given")};
-    int rc = step_run(r, STEP_CHECK, "check", request, &in, 1, OUTS, 1, &located, e);
+    json_t *request = run_check_request(r, t);
+    if (!request)
+        return run_end(r, REASON_RESULT_INVALID, false, NULL);
+    struct step_in in = {.name = "given", .sha = step_out_sha(t->oracle, "given")};
+    int rc = step_run(r, kind, FUNCTION_CHECK, request, &in, 1, OUTS, 1, checked, e);
     json_decref(request);
-    if (rc == RUN_GO_ON)
-        rc = open_pair(r, &located, &expected, &actual, e);
-    if (rc == RUN_GO_ON && actual) {
-        struct verdict_input input = input_of(r, &located, expected, actual);
-        rc = malformed(r, verdict_locate(&input, &place, e), true, "the candidate's submodules", e);
-    }
-    if (rc == RUN_GO_ON && place)
-        (void)json_object_update(difference, place);
-    if (rc == RUN_ENDED) { /* the second run broke; the first one's finding stands */
-        r->ended = false;
-        rc = RUN_GO_ON;
-    }
-    json_decref(place);
-    st_close(expected);
-    st_close(actual);
-    step_out_fini(&located);
     return rc;
 }
 
-/* Copies verdict and reason out of the judgement; assumptions weaken `equal`. */
-static int conclude(struct run *r)
+int run_decide(struct run *r, const struct trial *t, const struct step_out *checked, verdict_function *decide,
+               json_t **out, struct err *e)
 {
-    int verdict = verdict_parse(json_string_value(json_object_get(r->judged, "verdict")));
-    int reason = reason_parse(json_string_value(json_object_get(r->judged, "reason")));
-    if (verdict == VERDICT_EQUAL) {
-        bool assumed = json_array_size(r->assumptions) > 0;
-        r->verdict = assumed ? VERDICT_EQUAL_UNDER_ASSUMPTIONS : VERDICT_EQUAL;
-        r->reason = -1;
-        r->ended = true;
-        return RUN_ENDED;
+    struct st_file *expected = NULL, *actual = NULL;
+    int rc = run_open_tensors(r, step_out_sha(t->oracle, "expected"), &expected, e);
+    if (rc == 0 && !expected)
+        rc = err_set(e, FERR_INVALID_TENSORS, "there are no expected tensors");
+    rc = run_malformed(r, rc, false, "the oracle", e);
+    if (rc == RUN_GO_ON)
+        rc = run_malformed(r, run_open_tensors(r, step_out_sha(checked, "actual"), &actual, e), true,
+                           "the candidate's tensors", e);
+    if (rc == RUN_GO_ON) {
+        struct verdict_input input = {.plan = json_object_get(t->oracle->result, "plan"),
+                                      .expected = expected,
+                                      .check = checked->result,
+                                      .actual = actual,
+                                      .weights = json_object_get(r->drafted.result, "weights"),
+                                      .asked = t->stages,
+                                      .tol = &VERDICT_TOLERANCES_DEFAULT};
+        rc = run_malformed(r, decide(&input, out, e), false, "the oracle", e);
     }
+    st_close(expected);
+    st_close(actual);
+    return rc;
+}
+
+int run_judge_trial(struct run *r, const struct trial *t, const struct step_out *checked, json_t **judgement,
+                    struct err *e)
+{
+    return run_decide(r, t, checked, verdict_judge, judgement, e);
+}
+
+bool run_is_equal(const json_t *judgement)
+{
+    return verdict_parse(json_string_value(json_object_get(judgement, "verdict"))) == VERDICT_EQUAL;
+}
+
+static struct trial whole_contract(const struct run *r)
+{
+    return (struct trial){.oracle = &r->captured, .stages = r->asked & ~STAGES_ACCEPT};
+}
+
+int run_check(struct run *r, struct err *e)
+{
+    struct trial t = whole_contract(r);
+    int rc = run_trial(r, STEP_CHECK, &t, &r->checked, e);
+    if (rc == RUN_GO_ON)
+        run_take_map(r);
+    return rc;
+}
+
+int run_judge(struct run *r, struct err *e)
+{
+    struct trial t = whole_contract(r);
+    int rc = run_judge_trial(r, &t, &r->checked, &r->judged, e);
+    if (rc == RUN_GO_ON)
+        rc = run_choose_map(r, e);
+    if (rc == RUN_GO_ON)
+        run_take_notes(r, &r->checked, "jax");
+    return rc;
+}
+
+/* ---- the outcome -----------------------------------------------------------------------------------------
+ */
+
+static bool has_assumption(const struct run *r, const char *code)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(r->assumptions, i, item)
+    {
+        const char *word = json_string_value(json_object_get(item, "code"));
+        if (word && strcmp(word, code) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void assume(struct run *r, const char *code, const char *text)
+{
+    json_t *item = json_pack("{s:s, s:s, s:n, s:n}", "code", code, "text", text, "file", "line");
+    if (!has_assumption(r, code))
+        (void)json_array_append(r->assumptions, item);
+    json_decref(item);
+}
+
+/* What the contract left out by request weakens what was proven, and is said. */
+static void assume_left_out(struct run *r)
+{
+    char text[512] = "left out by request:";
+    for (int s = 0; s < STAGE_COUNT; s++)
+        if (!(r->asked & STAGE_BIT(s)))
+            (void)snprintf(text + strlen(text), sizeof text - strlen(text), " %s", stage_name((enum stage)s));
+    if (r->asked != STAGES_ALL)
+        assume(r, "stages_left_out", text);
+}
+
+/* Parameters that the map adds up are one variable in the candidate. */
+static void assume_sums(struct run *r)
+{
+    const json_t *row = json_array_get(json_object_get(r->judged, "stages"), STAGE_OPTIMIZER);
+    json_int_t n = json_integer_value(json_object_get(row, "assumed"));
+    char text[160];
+    (void)snprintf(text, sizeof text,
+                   "%" JSON_INTEGER_FORMAT " parameters that the weight map adds up are not compared after "
+                   "optimizer steps",
+                   n);
+    if (n > 0)
+        assume(r, "optimizer_sum", text);
+}
+
+static int conclude_difference(struct run *r, int verdict)
+{
+    int reason = reason_parse(json_string_value(json_object_get(r->judged, "reason")));
     json_t *difference = json_object_get(r->judged, "first_difference");
-    (void)run_end(r, reason < 0 ? REASON_DIFFERS : (enum reason)reason, true,
-                  json_object_get(difference, "error"));
+    json_t *error = json_deep_copy(json_object_get(difference, "error"));
+    run_name_unmatched(r, error);
+    (void)run_end(r, reason < 0 ? REASON_DIFFERS : (enum reason)reason, true, error);
+    json_decref(error);
     if (verdict >= 0)
         r->verdict = (enum verdict_kind)verdict;
     return RUN_ENDED;
 }
 
-static bool differs_in_values(const struct run *r)
+int run_conclude(struct run *r, struct err *e)
 {
-    json_t *difference = json_object_get(r->judged, "first_difference");
-    return json_is_object(difference) && json_is_string(json_object_get(difference, "tensor")) &&
-           json_array_size(json_object_get(json_object_get(r->captured.result, "plan"), "submodules")) > 0;
-}
-
-int run_judge(struct run *r, struct err *e)
-{
-    struct st_file *expected = NULL, *actual = NULL;
-    int rc = open_pair(r, &r->checked, &expected, &actual, e);
-    if (rc == RUN_GO_ON) {
-        struct verdict_input input = input_of(r, &r->checked, expected, actual);
-        rc = malformed(r, verdict_judge(&input, &r->judged, e), false, "the oracle", e);
-    }
-    st_close(expected);
-    st_close(actual);
-    if (rc == RUN_GO_ON && differs_in_values(r))
-        rc = locate(r, e);
-    return rc == RUN_GO_ON ? conclude(r) : rc;
+    (void)e;
+    int verdict = verdict_parse(json_string_value(json_object_get(r->judged, "verdict")));
+    assume_left_out(r);
+    assume_sums(r);
+    if (verdict != VERDICT_EQUAL)
+        return conclude_difference(r, verdict);
+    bool assumed = json_array_size(r->assumptions) > 0;
+    r->verdict = assumed ? VERDICT_EQUAL_UNDER_ASSUMPTIONS : VERDICT_EQUAL;
+    r->reason = -1;
+    return RUN_ENDED;
 }

@@ -5,8 +5,6 @@
  */
 #include "workers/pipeline/pipeline.h"
 
-#include "workers/verdict/verdict.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -20,6 +18,20 @@ static json_t *stages_not_run(void)
     return out;
 }
 
+/* The rows of the stages without the figures of each tensor, which only the report holds. */
+static json_t *short_rows(const json_t *stages)
+{
+    json_t *out = json_array(), *row;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)stages, i, row)
+    {
+        json_t *copy = json_copy(row);
+        (void)json_object_del(copy, "by_tensor");
+        (void)json_array_append_new(out, copy);
+    }
+    return out;
+}
+
 json_t *run_result(const struct run *r)
 {
     json_t *stages = json_object_get(r->judged, "stages");
@@ -30,7 +42,7 @@ json_t *run_result(const struct run *r)
     (void)json_object_set_new(out, "reason",
                               r->reason < 0 ? json_null() : json_string(reason_name((enum reason)r->reason)));
     (void)json_object_set_new(out, "score", score ? json_incref(score) : json_integer(0));
-    (void)json_object_set_new(out, "stages", stages ? json_incref(stages) : stages_not_run());
+    (void)json_object_set_new(out, "stages", stages ? short_rows(stages) : stages_not_run());
     (void)json_object_set(out, "assumptions", r->assumptions);
     (void)json_object_set(out, "refusals", r->refusals);
     (void)json_object_set_new(out, "first_difference", difference ? json_incref(difference) : json_null());
@@ -47,16 +59,42 @@ json_t *run_usage(const struct run *r)
                      0);
 }
 
+/* The result with all figures. */
+static json_t *full_result(const struct run *r)
+{
+    json_t *out = run_result(r), *stages = json_object_get(r->judged, "stages");
+    if (stages)
+        (void)json_object_set(out, "stages", stages);
+    return out;
+}
+
+/* Input sets of the plan that are there for other sizes. */
+static int resized(const json_t *cases)
+{
+    int n = 0;
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *stage = json_object_get(json_array_get(cases, i), "stage");
+        n += stage_parse(json_string_value(stage)) == STAGE_RESIZE;
+    }
+    return n;
+}
+
 static json_t *contract(const struct run *r)
 {
     const struct verdict_tolerances *tol = &VERDICT_TOLERANCES_DEFAULT;
     json_t *plan = json_object_get(r->captured.result, "plan");
     json_t *draws = json_object_get(plan, "draws");
     json_t *cases = json_object_get(plan, "cases");
-    return json_pack("{s:O*, s:i, s:i, s:{s:f, s:f, s:f}}", "draws", draws, "inputs",
-                     (int)json_array_size(json_object_get(plan, "inputs")), "cases",
-                     (int)json_array_size(cases), "tolerances", "float64_relative", tol->f64_relative,
-                     "float32_factor", tol->f32_factor, "float32_floor", tol->f32_floor);
+    json_t *left_out = json_array();
+    for (int s = 0; s < STAGE_COUNT; s++)
+        if (!(r->asked & STAGE_BIT(s)))
+            (void)json_array_append_new(left_out, json_string(stage_name((enum stage)s)));
+    int sizes = resized(cases), inputs = (int)json_array_size(json_object_get(plan, "inputs")) - sizes;
+    return json_pack("{s:O*, s:i, s:i, s:i, s:o, s:{s:f, s:f, s:f, s:f, s:f, s:f}}", "draws", draws, "inputs",
+                     inputs, "sizes", sizes, "cases", (int)json_array_size(cases), "left_out", left_out,
+                     "tolerances", "float64_relative", tol->f64_relative, "float32_factor", tol->f32_factor,
+                     "float32_floor", tol->f32_floor, "least_range", tol->least_range, "noise_factor",
+                     tol->noise_factor, "noise_cap", tol->noise_cap);
 }
 
 json_t *run_report(const struct run *r)
@@ -69,9 +107,10 @@ json_t *run_report(const struct run *r)
                             engine_name(r->job.engine), "style", style_name(r->job.style));
     if (entry)
         (void)json_object_set(job, "resolved_entry", entry);
-    return json_pack("{s:s, s:o, s:o, s:o, s:{s:s?, s:s?}, s:O, s:O, s:{s:i}, s:o, s:O, s:O}", "format",
-                     "ferry.report/1", "job", job, "result", run_result(r), "contract", contract(r), "oracle",
-                     "given_sha256", oracle_given, "expected_sha256", oracle_expected, "confinement",
-                     r->confinement, "versions", r->versions, "seeds", "oracle", r->p->seed, "usage",
+    return json_pack("{s:s, s:o, s:o, s:o, s:O?, s:{s:s?, s:s?}, s:O, s:O, s:{s:i, s:O?}, s:o, s:O, s:O}",
+                     "format", "ferry.report/1", "job", job, "result", full_result(r), "contract",
+                     contract(r), "worst_case", r->worst_case, "oracle", "given_sha256", oracle_given,
+                     "expected_sha256", oracle_expected, "confinement", r->confinement, "versions",
+                     r->versions, "seeds", "oracle", r->p->seed, "accept", r->accept_seed, "usage",
                      run_usage(r), "step_seconds", r->seconds, "notes", r->notes);
 }

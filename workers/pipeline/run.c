@@ -1,10 +1,10 @@
 /*
  * run.c: a job from top to bottom.
  *
- * Worker thread. The stretch between claim and end reads in the order of DESIGN's table: inspect, capture,
- * draft, check, judge, deliver. A stretch says RUN_GO_ON, RUN_ENDED (the job's outcome is known; what can
- * still be delivered is) or a code: cancelled and shutting down have ends of their own, anything else is an
- * internal error.
+ * Worker thread. The stretches between claim and end: inspect, capture, draft (or the candidate that was
+ * given), check, judge, accept, locate, conclude, deliver. A stretch says RUN_GO_ON, RUN_ENDED (the job's
+ * outcome is known; what can still be delivered is) or a code: cancelled and shutting down have ends of their
+ * own, anything else is an internal error.
  */
 #include "workers/pipeline/pipeline.h"
 
@@ -30,7 +30,6 @@ json_t *run_error(enum reason reason, const char *fmt, ...)
 
 int run_end(struct run *r, enum reason reason, bool candidate, json_t *error)
 {
-    r->ended = true;
     r->verdict = reason_verdict(reason, candidate);
     r->reason = (int)reason;
     json_decref(r->error);
@@ -38,14 +37,42 @@ int run_end(struct run *r, enum reason reason, bool candidate, json_t *error)
     return RUN_ENDED;
 }
 
+bool run_went_well(struct run *r, int *rc)
+{
+    if (*rc != RUN_ENDED && *rc != FERR_SANDBOX)
+        return *rc == RUN_GO_ON;
+    json_decref(r->error);
+    r->error = NULL;
+    r->verdict = VERDICT_EQUAL;
+    r->reason = -1;
+    *rc = RUN_GO_ON;
+    return false;
+}
+
+static bool holds(const json_t *array, const json_t *wanted)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach((json_t *)(uintptr_t)array, i, item)
+    {
+        if (json_equal(item, (json_t *)(uintptr_t)wanted))
+            return true;
+    }
+    return false;
+}
+
 void run_extend(json_t *array, const json_t *more)
 {
     size_t i;
     json_t *item;
-    json_array_foreach((json_t *)(uintptr_t)more, i, item)(void) json_array_append(array, item);
+    json_array_foreach((json_t *)(uintptr_t)more, i, item)
+    {
+        if (!holds(array, item))
+            (void)json_array_append(array, item);
+    }
 }
 
-static void take_notes(struct run *r, const struct step_out *step, const char *env)
+void run_take_notes(struct run *r, const struct step_out *step, const char *env)
 {
     run_extend(r->assumptions, json_object_get(step->result, "assumptions"));
     run_extend(r->notes, json_object_get(step->result, "notes"));
@@ -54,23 +81,10 @@ static void take_notes(struct run *r, const struct step_out *step, const char *e
         (void)json_object_set(r->versions, env, versions);
 }
 
-/* The parts of the job's request that inspect and capture get. New reference. */
-static json_t *source_request(const struct run *r)
-{
-    static const char *const FIELDS[] = {"entry", "init", "init_expr", "inputs", "inputs_expr"};
-    json_t *files = json_object_get(json_object_get(r->request, "source"), "files");
-    json_t *out = json_pack("{s:O, s:i}", "files", files, "seed", r->p->seed);
-    for (size_t i = 0; out && i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
-        json_t *value = json_object_get(r->request, FIELDS[i]);
-        (void)json_object_set(out, FIELDS[i], value ? value : json_null());
-    }
-    return out;
-}
-
 static int run_inspect(struct run *r, struct err *e)
 {
-    json_t *request = source_request(r);
-    int rc = step_run(r, STEP_INSPECT, "inspect", request, NULL, 0, NULL, 0, &r->inspected, e);
+    json_t *request = run_source_request(r);
+    int rc = step_run(r, STEP_INSPECT, FUNCTION_INSPECT, request, NULL, 0, NULL, 0, &r->inspected, e);
     json_decref(request);
     return rc;
 }
@@ -78,16 +92,15 @@ static int run_inspect(struct run *r, struct err *e)
 static int run_capture(struct run *r, struct err *e)
 {
     static const char *const OUTS[] = {"given", "expected"};
-    json_t *request = source_request(r);
-    (void)json_object_set(request, "inspected", r->inspected.result);
-    (void)json_object_set_new(request, "recipe",
-                              json_pack("{s:i, s:i, s:i, s:i}", "draws", r->p->draws, "inputs", r->p->inputs,
-                                        "seed", r->p->seed, "train_steps", 2));
-    int rc = step_run(r, STEP_CAPTURE, "capture", request, NULL, 0, OUTS, 2, &r->captured, e);
+    json_t *request = run_capture_request(r);
+    if (!request)
+        return run_end(r, REASON_RESULT_INVALID, false, NULL);
+    int rc = step_run(r, STEP_CAPTURE, FUNCTION_CAPTURE, request, NULL, 0, OUTS, 2, &r->captured, e);
     json_decref(request);
-    if (rc == RUN_GO_ON)
-        take_notes(r, &r->captured, "torch");
-    return rc;
+    if (rc != RUN_GO_ON)
+        return rc;
+    run_take_notes(r, &r->captured, "torch");
+    return run_check_oracle(r, &r->captured, e);
 }
 
 static int run_draft(struct run *r, struct err *e)
@@ -100,11 +113,11 @@ static int run_draft(struct run *r, struct err *e)
                   json_object_get(oracle, "tensors"), "style", style_name(r->job.style), "engine", "builtin");
     if (!request)
         return run_end(r, REASON_RESULT_INVALID, false, NULL);
-    int rc = step_run(r, STEP_DRAFT, "draft", request, NULL, 0, NULL, 0, &r->drafted, e);
+    int rc = step_run(r, STEP_DRAFT, FUNCTION_DRAFT, request, NULL, 0, NULL, 0, &r->drafted, e);
     json_decref(request);
     if (rc != RUN_GO_ON)
         return rc;
-    take_notes(r, &r->drafted, NULL);
+    run_take_notes(r, &r->drafted, NULL);
     json_t *refusals = json_object_get(r->drafted.result, "refusals");
     run_extend(r->refusals, refusals);
     if (json_array_size(refusals) > 0)
@@ -112,42 +125,32 @@ static int run_draft(struct run *r, struct err *e)
     return RUN_GO_ON;
 }
 
-json_t *run_check_request(const struct run *r, bool locate)
+static int run_candidate(struct run *r, struct err *e)
 {
-    json_t *stages = json_array();
-    for (int s = 0; s < STAGE_COUNT; s++)
-        if (stage_implemented((enum stage)s))
-            (void)json_array_append_new(stages, json_string(stage_name((enum stage)s)));
-    return json_pack(
-        "{s:O, s:O, s:O, s:O, s:o, s:b, s:n}", "files", json_object_get(r->drafted.result, "files"),
-        "weights", json_object_get(r->drafted.result, "weights"), "plan",
-        json_object_get(r->captured.result, "plan"), "tensors",
-        json_object_get(r->captured.result, "tensors"), "stages", stages, "locate", locate, "entry");
-}
-
-static int run_check(struct run *r, struct err *e)
-{
-    static const char *const OUTS[] = {"actual"};
-    json_t *request = run_check_request(r, false);
-    if (!request)
-        return run_end(r, REASON_RESULT_INVALID, false, NULL);
-    struct step_in in = {.name = "given", .sha = step_out_sha(&r->captured, "given")};
-    int rc = step_run(r, STEP_CHECK, "check", request, &in, 1, OUTS, 1, &r->checked, e);
-    json_decref(request);
-    if (rc == RUN_GO_ON)
-        take_notes(r, &r->checked, "jax");
-    return rc;
+    return r->given ? run_given(r, e) : run_draft(r, e);
 }
 
 /* Everything up to the verdict. */
 static int run_to_verdict(struct run *r, struct err *e)
 {
-    static int (*const STRETCHES[])(struct run *, struct err *) = {run_inspect, run_capture, run_draft,
-                                                                   run_check, run_judge};
+    static int (*const STRETCHES[])(struct run *, struct err *) = {
+        run_inspect, run_capture, run_candidate, run_check, run_judge, run_accept, run_locate, run_conclude};
     int rc = RUN_GO_ON;
     for (size_t i = 0; i < sizeof STRETCHES / sizeof STRETCHES[0] && rc == RUN_GO_ON; i++)
         rc = STRETCHES[i](r, e);
     return rc;
+}
+
+/* The stages that the job's contract asks for; the canonical request names them all, or none for all. */
+static stage_set stages_asked(const json_t *request)
+{
+    const json_t *names = json_object_get(json_object_get(request, "contract"), "stages");
+    stage_set set = 0;
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        int stage = stage_parse(json_string_value(json_array_get(names, i)));
+        set |= stage >= 0 ? STAGE_BIT(stage) : 0;
+    }
+    return set ? set : STAGES_ALL;
 }
 
 static int load_job(struct run *r, struct err *e)
@@ -165,6 +168,8 @@ static int load_job(struct run *r, struct err *e)
     free(text);
     if (!r->request)
         return err_set(e, FERR_STORE, "the stored request is not JSON");
+    r->asked = stages_asked(r->request);
+    r->given = r->job.kind == KIND_VERIFY;
     int64_t seconds = r->p->job_s;
     json_t *budget = json_object_get(json_object_get(r->request, "budget"), "seconds");
     if (json_is_integer(budget) && json_integer_value(budget) < seconds)
@@ -237,7 +242,6 @@ static void run_init(struct run *r, const struct pipeline *p, struct worker_io *
     *r = (struct run){.p = p, .io = io, .lease = lease, .reason = -1, .verdict = VERDICT_EQUAL};
     r->started_us = clock_mono_us();
     r->deadline_us = r->started_us + (int64_t)p->job_s * 1000000;
-    r->steps_done = 1; /* intake: the request was stored by the API */
     buf_init(&r->log, LOG_MAX);
     r->assumptions = json_array();
     r->refusals = json_array();
@@ -254,6 +258,8 @@ static void run_fini(struct run *r)
     step_out_fini(&r->drafted);
     step_out_fini(&r->checked);
     json_decref(r->judged);
+    json_decref(r->worst_case);
+    json_decref(r->accept_seed);
     json_decref(r->request);
     json_decref(r->assumptions);
     json_decref(r->refusals);

@@ -17,7 +17,36 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STEPS_TOTAL = 6 }; /* intake, inspect, capture, draft, check, deliver */
+static const struct {
+    const char *name;
+    enum sandbox_env env;
+    bool candidate; /* runs the candidate, whose fault a bad end is */
+} FUNCTIONS[] = {
+    [FUNCTION_INSPECT] = {"inspect", SANDBOX_TORCH, false},
+    [FUNCTION_CAPTURE] = {"capture", SANDBOX_TORCH, false},
+    [FUNCTION_DRAFT] = {"draft", SANDBOX_TORCH, false},
+    [FUNCTION_CHECK] = {"check", SANDBOX_JAX, true},
+    [FUNCTION_ACCEPT] = {"accept", SANDBOX_TORCH, false},
+    [FUNCTION_FINGERPRINT] = {"fingerprint", SANDBOX_TORCH, false},
+    [FUNCTION_DELIVER] = {"deliver", SANDBOX_TORCH, false},
+};
+
+/* The steps that a job goes through, in order; a candidate that is given needs no draft. */
+static const enum step_kind MIGRATING[] = {STEP_INTAKE, STEP_INSPECT, STEP_CAPTURE, STEP_DRAFT,
+                                           STEP_CHECK,  STEP_ACCEPT,  STEP_DELIVER};
+static const enum step_kind VERIFYING[] = {STEP_INTAKE, STEP_INSPECT, STEP_CAPTURE,
+                                           STEP_CHECK,  STEP_ACCEPT,  STEP_DELIVER};
+
+/* How many of the job's steps come before `kind`, of how many. */
+static int progress(const struct run *r, enum step_kind kind, int *total)
+{
+    const enum step_kind *steps = r->given ? VERIFYING : MIGRATING;
+    *total = (int)(r->given ? sizeof VERIFYING / sizeof *VERIFYING : sizeof MIGRATING / sizeof *MIGRATING);
+    int before = 0;
+    while (before < *total && steps[before] != kind)
+        before++;
+    return before;
+}
 
 void step_out_fini(struct step_out *o)
 {
@@ -146,10 +175,9 @@ static unsigned wall_ms(const struct run *r)
 }
 
 /* What a sandbox result means for the job: RUN_GO_ON where there is a good result object. */
-static int step_judge(struct run *r, enum step_kind kind, const struct sandbox_step *step,
+static int step_judge(struct run *r, enum step_kind kind, bool candidate, const struct sandbox_step *step,
                       const struct sandbox_result *result)
 {
-    bool candidate = kind == STEP_CHECK;
     if (!result->ok) {
         metric_add(METRIC_STEP_LIMITS, result->reason, 1);
         bool late = result->reason == REASON_LIMIT_WALL && step->limits.wall_ms < r->p->limits.wall_ms;
@@ -167,19 +195,22 @@ static int step_judge(struct run *r, enum step_kind kind, const struct sandbox_s
 }
 
 /* The key in the event ties the stored step to the job, so that both go together. */
-static int step_finish(struct run *r, enum step_kind kind, const char *function, const char *key,
+static int step_finish(struct run *r, enum step_kind kind, enum function function, const char *key,
                        double seconds, bool cached, struct err *e)
 {
-    (void)json_object_set_new(r->seconds, function, json_real(seconds));
-    r->steps_done++;
+    const char *name = FUNCTIONS[function].name;
+    double before = json_number_value(json_object_get(r->seconds, name));
+    (void)json_object_set_new(r->seconds, name, json_real(before + seconds));
+    int total, done = progress(r, kind, &total) + 1;
     return append(r, EVENT_STEP_FINISHED,
-                  json_pack("{s:s, s:s, s:f, s:b, s:i, s:i}", "key", key, "step", step_name(kind), "seconds",
-                            seconds, "cached", cached, "done", r->steps_done, "total", STEPS_TOTAL),
+                  json_pack("{s:s, s:s, s:s, s:f, s:b, s:i, s:i}", "key", key, "step", step_name(kind),
+                            "function", name, "seconds", seconds, "cached", cached, "done", done, "total",
+                            total),
                   e);
 }
 
-static int step_fresh(struct run *r, enum step_kind kind, struct sandbox_step *step, const char *key,
-                      const struct step_in *ins, struct step_out *out, struct err *e)
+static int step_fresh(struct run *r, enum step_kind kind, enum function function, struct sandbox_step *step,
+                      const char *key, const struct step_in *ins, struct step_out *out, struct err *e)
 {
     struct sandbox_result result = {0};
     int rc = step_in_sandbox(r, step, ins, &result, e);
@@ -190,55 +221,54 @@ static int step_fresh(struct run *r, enum step_kind kind, struct sandbox_step *s
         const char *env = step->env == SANDBOX_TORCH ? "torch" : "jax";
         if (result.confinement)
             (void)json_object_set(r->confinement, env, result.confinement);
-        rc = step_judge(r, kind, step, &result);
+        rc = step_judge(r, kind, FUNCTIONS[function].candidate, step, &result);
         if (rc == RUN_GO_ON)
             rc = step_to_store(r, key, step, &result, out, e);
         if (rc == 0)
-            rc = step_finish(r, kind, step->name, key, result.wall_s, false, e);
+            rc = step_finish(r, kind, function, key, result.wall_s, false, e);
     }
     sandbox_result_fini(&result);
     return rc;
 }
 
-int step_run(struct run *r, enum step_kind kind, const char *function, json_t *request,
+int step_run(struct run *r, enum step_kind kind, enum function function, json_t *request,
              const struct step_in *ins, size_t n_in, const char *const *outs, size_t n_out,
              struct step_out *out, struct err *e)
 {
     assert(n_in <= 4 && n_out <= 4);
+    const char *name = FUNCTIONS[function].name;
     char key[STORE_SHA_SIZE];
-    int rc = step_key(r, function, request, ins, n_in, key, e);
+    int total, done = progress(r, kind, &total);
+    int rc = step_key(r, name, request, ins, n_in, key, e);
     if (rc == 0)
         rc = append(r, EVENT_STEP_STARTED,
-                    json_pack("{s:s, s:i, s:i}", "step", step_name(kind), "done", r->steps_done, "total",
-                              STEPS_TOTAL),
+                    json_pack("{s:s, s:s, s:i, s:i}", "step", step_name(kind), "function", name, "done", done,
+                              "total", total),
                     e);
     if (rc != 0)
         return rc;
     rc = step_from_store(r, key, out, e);
     if (rc == 1) {
         metric_add(METRIC_STEPS_CACHED, kind, 1);
-        buf_printf(&r->log, "== %s: from the store\n", function);
+        buf_printf(&r->log, "== %s: from the store\n", name);
         return step_finish(r, kind, function, key, 0, true, e);
     }
     if (rc != 0)
         return rc;
 
-    struct sandbox_step step = {.env = kind == STEP_CHECK ? SANDBOX_JAX : SANDBOX_TORCH,
-                                .name = function,
-                                .n_in = n_in,
-                                .n_out = n_out,
-                                .limits = r->p->limits};
+    struct sandbox_step step = {
+        .env = FUNCTIONS[function].env, .name = name, .n_in = n_in, .n_out = n_out, .limits = r->p->limits};
     step.limits.wall_ms = wall_ms(r);
     if (step.limits.wall_ms == 0)
-        return run_end(r, REASON_BUDGET, kind == STEP_CHECK, NULL);
+        return run_end(r, REASON_BUDGET, FUNCTIONS[function].candidate, NULL);
     for (size_t i = 0; i < n_out; i++)
         step.out_names[i] = outs[i];
     char *text = json_dumps(request, JSON_COMPACT);
     if (!text)
-        return err_set(e, FERR_NO_MEMORY, "no memory for the request of step %s", function);
+        return err_set(e, FERR_NO_MEMORY, "no memory for the request of step %s", name);
     step.request = text;
     step.request_len = strlen(text);
-    rc = step_fresh(r, kind, &step, key, ins, out, e);
+    rc = step_fresh(r, kind, function, &step, key, ins, out, e);
     free(text);
     return rc;
 }

@@ -21,9 +21,15 @@
  * can be small by luck (one number, rounded well), but half an ulp, 2^-24 of the range, is what a single
  * rounding may cost: the floor is f32_factor times that, 2^-20 or 8 ulps. least_range: a tensor is measured
  * on at least a thousandth of the largest magnitude beside it, which in float64 allows noise of 1e-12 of
- * that, some 4500 ulps. */
-const struct verdict_tolerances VERDICT_TOLERANCES_DEFAULT = {
-    .f64_relative = 1e-9, .f32_factor = 16, .f32_floor = 0x1p-20, .least_range = 1e-3};
+ * that, some 4500 ulps. noise_factor: as with f32_factor, the source's own answer
+ * to a perturbation of one ulp is one sample. noise_cap: a source noisier than that is not proven by a wide
+ * tolerance; wrong rules start at 1e-8, and the common ones are above 1e-5. */
+const struct verdict_tolerances VERDICT_TOLERANCES_DEFAULT = {.f64_relative = 1e-9,
+                                                              .f32_factor = 16,
+                                                              .f32_floor = 0x1p-20,
+                                                              .least_range = 1e-3,
+                                                              .noise_factor = 16,
+                                                              .noise_cap = 1e-6};
 
 struct tensors {
     const struct st_tensor *expected, *actual, *truth;
@@ -228,6 +234,24 @@ double verdict_magnitude(const struct st_tensor *t)
         range = fmax(range, block.range);
     }
     return range;
+}
+
+bool verdict_span(const struct st_tensor *t, double *least, double *greatest)
+{
+    *least = INFINITY;
+    *greatest = -INFINITY;
+    for (uint64_t first = 0; first < t->count; first += BLOCK) {
+        double values[BLOCK];
+        size_t n = block_length(t, first);
+        st_load_double(t, first, n, values);
+        for (size_t i = 0; i < n; i++) {
+            if (!isfinite(values[i]))
+                continue;
+            *least = fmin(*least, values[i]);
+            *greatest = fmax(*greatest, values[i]);
+        }
+    }
+    return *least <= *greatest;
 }
 
 bool verdict_numbers_equal(double expected, double actual, const double *truth, enum st_dtype stored,

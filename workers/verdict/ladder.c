@@ -16,6 +16,11 @@ struct ladder {
     int first_failed; /* stage, or -1 */
 };
 
+static bool asked(const struct ladder *l, enum stage s)
+{
+    return l->in->asked & STAGE_BIT(s);
+}
+
 /* Is a stage without cases void because a function is neither built nor has weights? */
 static bool is_void(const struct ladder *l, enum stage s)
 {
@@ -51,7 +56,7 @@ static int judge_stage(struct ladder *l, enum stage s, struct err *e)
 {
     struct stage_result *r = &l->stages[s];
     r->status = STAGE_STATUS_NOT_RUN;
-    if (!stage_implemented(s))
+    if (!asked(l, s))
         return 0;
     if (is_void(l, s)) {
         r->status = STAGE_STATUS_NOT_APPLICABLE;
@@ -70,8 +75,7 @@ static int judge_stage(struct ladder *l, enum stage s, struct err *e)
     return 0;
 }
 
-/* Passed stages before the first that is not; a stage that was asked of nobody (not implemented, void) is no
- * step. */
+/* Passed stages before the first that is not; a stage that was not asked for, or is void, is no step. */
 static int score(const struct ladder *l, bool *complete)
 {
     int passed = 0;
@@ -80,7 +84,7 @@ static int score(const struct ladder *l, bool *complete)
         enum stage_status status = l->stages[s].status;
         if (status == STAGE_STATUS_PASSED)
             passed++;
-        else if (stage_implemented((enum stage)s) && status != STAGE_STATUS_NOT_APPLICABLE)
+        else if (asked(l, (enum stage)s) && status != STAGE_STATUS_NOT_APPLICABLE)
             return passed;
     }
     *complete = true;
@@ -157,8 +161,10 @@ int verdict_judge(const struct verdict_input *in, json_t **out, struct err *e)
         rc = climb(l, e);
     if (rc == 0)
         rc = conclude(l, out, e);
-    for (int s = 0; s < STAGE_COUNT; s++)
+    for (int s = 0; s < STAGE_COUNT; s++) {
         json_decref(l->stages[s].error);
+        json_decref(l->stages[s].by_tensor);
+    }
     free(l);
     return rc;
 }

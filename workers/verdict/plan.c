@@ -6,14 +6,17 @@
  */
 #include "workers/verdict/plan.h"
 
+#include "workers/verdict/verdict.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ID_MAX 64
 
 bool plan_stage_has_cases(enum stage stage)
 {
-    return stage_implemented(stage) && stage > STAGE_SHAPES;
+    return stage > STAGE_SHAPES;
 }
 
 static int bad_case(struct err *e, size_t i, const char *field, const char *what)
@@ -34,6 +37,18 @@ static const struct plan_case *find_case(const struct plan *p, const char *id)
 static bool is_id(const char *s)
 {
     return s && *s && strlen(s) <= ID_MAX && !strchr(s, '/');
+}
+
+/* Capture states it for a source that is itself inexact. */
+static int read_noise(const json_t *v, size_t i, struct plan_case *c, struct err *e)
+{
+    const json_t *noise = json_object_get(v, "noise");
+    if (!noise || json_is_null(noise))
+        return 0;
+    c->noise = json_number_value(noise);
+    if (!json_is_number(noise) || !(c->noise >= 0))
+        return bad_case(e, i, "noise", "noise is not a number from 0");
+    return 0;
 }
 
 /* A float32 run is measured against an earlier float64 one, a float64 run against nothing. */
@@ -63,6 +78,8 @@ static int read_case(const json_t *v, size_t i, struct plan *p, struct err *e)
         return bad_case(e, i, "stage", "the stage is not one that is decided by cases");
     c->stage = (enum stage)stage;
     int rc = read_precision(v, i, p, c, e);
+    if (rc == 0)
+        rc = read_noise(v, i, c, e);
     if (rc)
         return rc;
     const json_t *output = json_object_get(v, "output"), *steps = json_object_get(v, "outputs");
@@ -100,6 +117,14 @@ int plan_read(const json_t *json, struct plan *out, struct err *e)
             return rc;
     }
     return 0;
+}
+
+int verdict_plan_check(const json_t *json, struct err *e)
+{
+    struct plan *plan = malloc(sizeof *plan);
+    int rc = plan ? plan_read(json, plan, e) : err_set(e, FERR_NO_MEMORY, "no memory for a plan");
+    free(plan);
+    return rc;
 }
 
 const struct plan_case *plan_first(const struct plan *p, enum stage stage)

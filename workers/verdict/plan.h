@@ -13,15 +13,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PLAN_CASES_MAX 256
+#define PLAN_CASES_MAX 1024
 
 struct plan_case {
-    const char *id;       /* "c0" */
-    enum stage stage;     /* one whose result is arrays */
-    bool wide;            /* a float64 run */
-    const char *truth;    /* id of the float64 case that a float32 run is measured against, or NULL */
+    const char *id;    /* "c0" */
+    enum stage stage;  /* one whose result is arrays */
+    bool wide;         /* a float64 run */
+    const char *truth; /* id of the float64 case that a float32 run is measured against, or NULL */
+    double noise;      /* how far one ulp moves the source's own float64 result; 0 where that is rounding */
     const json_t *output; /* spec of the output; NULL where `steps` is set */
-    const json_t *steps;  /* train_state: array of specs, one of each step; else NULL */
+    const json_t *steps;  /* train_state and optimizer: array of specs, one of each step; else NULL */
 };
 
 struct plan {

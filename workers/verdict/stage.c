@@ -30,15 +30,34 @@ bool finding_ok(const struct finding *f)
 /* How bad, in units of what is allowed. */
 static double severity(const struct finding *f)
 {
-    if (f->why != FINDING_VALUES)
-        return INFINITY;
-    if (f->diff.max_error == 0)
-        return 0;
-    return f->diff.tolerance > 0 ? f->diff.max_error / f->diff.tolerance : INFINITY;
+    return f->why == FINDING_VALUES ? verdict_share(f->diff.max_error, f->diff.tolerance) : INFINITY;
+}
+
+static json_t *number_or_null(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+/* Keeps the figures of a tensor's worst case. They are only told, never judged by: out of memory loses them.
+ */
+static void note_tensor(struct stage_result *r, const struct finding *f)
+{
+    if (!r->by_tensor)
+        r->by_tensor = json_object();
+    json_t *row = json_object_get(r->by_tensor, f->tensor);
+    json_int_t cases = json_integer_value(json_object_get(row, "cases")) + 1;
+    if (!row || severity(f) > verdict_row_share(row))
+        (void)json_object_set_new(r->by_tensor, f->tensor,
+                                  json_pack("{s:s, s:o, s:o}", "case", f->case_id, "max_error",
+                                            number_or_null(f->diff.max_error), "tolerance",
+                                            json_real(f->diff.tolerance)));
+    (void)json_object_set_new(json_object_get(r->by_tensor, f->tensor), "cases", json_integer(cases));
 }
 
 void stage_record(struct stage_result *r, const struct finding *f)
 {
+    if (f->why == FINDING_VALUES)
+        note_tensor(r, f);
     if (!r->has_worst || severity(f) > severity(&r->worst)) {
         r->worst = *f;
         r->has_worst = true;
@@ -79,10 +98,15 @@ static json_t *bounded_string(const json_t *v, size_t max)
     return json_stringn(s, len);
 }
 
-/* A candidate may not blame the engine or the oracle for what it did. */
+/* A candidate may not blame the source, the oracle or ferryd for what it did: the codes of docs/steps.md. */
 static bool may_claim(int reason)
 {
-    return reason >= 0 && reason_verdict((enum reason)reason, true) == VERDICT_DIFFERS;
+    static const enum reason CLAIMS[] = {REASON_CANDIDATE_ERROR, REASON_CANDIDATE_IMPORT, REASON_WEIGHT_MAP,
+                                         REASON_DRAWS_DIFFER, REASON_UNSUPPORTED_EXPRESSION};
+    for (size_t i = 0; i < sizeof CLAIMS / sizeof *CLAIMS; i++)
+        if (reason == (int)CLAIMS[i])
+            return true;
+    return false;
 }
 
 json_t *stage_copy_error(const json_t *error)
@@ -123,11 +147,6 @@ static json_t *number_or_word(double v)
     if (isinf(v))
         return json_string(v > 0 ? "inf" : "-inf");
     return json_real(v);
-}
-
-static json_t *number_or_null(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
 }
 
 static json_t *shape_json(const struct st_tensor *t)
@@ -173,8 +192,14 @@ json_t *stage_json(enum stage stage, const struct stage_result *r)
                   figures ? number_or_null(r->worst.diff.tolerance) : json_null(), "cases",
                   (json_int_t)r->cases, "tensors", (json_int_t)r->tensors, "skipped", (json_int_t)r->skipped);
     int rc = o ? 0 : -1;
+    if (rc == 0 && r->assumed > 0)
+        rc = json_object_set_new(o, "assumed", json_integer((json_int_t)r->assumed));
+    if (rc == 0 && r->noise > 0)
+        rc = json_object_set_new(o, "noise", json_real(r->noise));
     if (rc == 0 && r->has_worst)
         rc = json_object_set_new(o, "worst", finding_json(&r->worst));
+    if (rc == 0 && r->by_tensor)
+        rc = json_object_set(o, "by_tensor", r->by_tensor);
     if (rc == 0 && r->error)
         rc = json_object_set(o, "error", r->error);
     if (rc != 0) {

@@ -39,9 +39,12 @@ struct stage_result {
     enum stage_status status;
     size_t cases, tensors; /* compared */
     size_t skipped;        /* integer buffers that the weight map leaves out on purpose */
+    size_t assumed;        /* parameters that it sums, which steps of an optimizer can't be compared in */
+    double noise;          /* the largest of a case, where it widened the tolerance; else 0 */
     bool has_worst, has_first;
     struct finding worst; /* the largest error in units of its tolerance */
     struct finding first; /* the first that is not ok, in the order of the plan */
+    json_t *by_tensor;    /* owned: name to the figures of its worst case; NULL before the first */
     json_t *error;        /* owned: what stopped the stage, in the form of a step's error */
 };
 

@@ -77,6 +77,8 @@ struct verdict_tolerances {
     double f32_factor;   /* times the source's own float32 error; 16 */
     double f32_floor;    /* relative to the range; 2^-20, scaled for tensors stored as float16 and bfloat16 */
     double least_range;  /* a tensor's range is at least this share of the largest beside it; 1e-3 */
+    double noise_factor; /* times the noise that a plan states for a float64 case; 16 */
+    double noise_cap;    /* to which noise may widen f64_relative; 1e-6 */
 };
 extern const struct verdict_tolerances VERDICT_TOLERANCES_DEFAULT;
 
@@ -96,6 +98,9 @@ void verdict_compare(const struct st_tensor *expected, const struct st_tensor *a
                      const struct st_tensor *truth, const struct verdict_tolerances *tol,
                      struct verdict_diff *out);
 
+/* The least and the greatest finite value; false where there is none. */
+bool verdict_span(const struct st_tensor *t, double *least, double *greatest);
+
 /* ---- the ladder ------------------------------------------------------------------------------------------
  */
 
@@ -105,25 +110,47 @@ struct verdict_input {
     const struct st_file *expected;
     const json_t *check;          /* result of check, untrusted */
     const struct st_file *actual; /* untrusted; NULL where the step gave none */
+    const json_t *weights;        /* the map in use: what it adds may be left out of `optimizer`; or NULL */
+    stage_set asked;              /* the others are not_run, and count for nothing */
     const struct verdict_tolerances *tol;
 };
+
+/* Whether a plan can be judged by at all: FERR_INVALID_FIELD with a JSON pointer into it. */
+int verdict_plan_check(const json_t *plan, struct err *e);
+
+/* What verdict_judge() and verdict_locate() are. */
+typedef int verdict_function(const struct verdict_input *in, json_t **out, struct err *e);
 
 /* Judges one candidate. `*out` is a new object
  *   {"verdict", "reason" or null, "score",
  *    "stages": [all stages in order: {"name", "status", "max_error", "tolerance", "cases": n, "tensors": n,
- * "skipped": n, "worst": {"case", "tensor", FIGURES} or absent, "error": the candidate's error or absent}],
+ * "skipped": n, "assumed": n or absent, "noise": x or absent, "by_tensor": {name: {"case", "max_error",
+ * "tolerance", "cases"}}, the worst of each, or absent, "worst": {"case", "tensor", FIGURES} or absent,
+ * "error": the candidate's error or absent}],
  *    "first_difference": {"stage", "path", "case", "tensor", FIGURES, "bug": null},
  *      or {"stage", "path": null, "tensor": null, "error"} where an error stopped the stage, or null}
  * FIGURES are "max_error", "tolerance", "index" (flat, row-major), "expected", "actual", "shape", "why" and
  * "text". `why` is values, missing, extra, shape, dtype or tree; only `values` has figures, the others have
  * null there and say in `text` what is wrong. A max_error that is not finite is null; expected and actual may
  * be "nan", "inf", "-inf". A stage's max_error and tolerance are those of its worst tensor, the one that uses
- * most of its tolerance. `skipped` counts the integer buffers that the weight map leaves out. `path` is null
- * until verdict_locate() finds it. The verdict is VERDICT_EQUAL only where every implemented stage passed or
- * is not applicable; an oracle in which nothing reacts is told by capture
+ * most of its tolerance. `skipped` counts the integer buffers that the weight map leaves out, `assumed` the
+ * parameters that it sums; `noise` is that of the source where it widened a tolerance. `path` is null until
+ * verdict_locate() finds it. The verdict is VERDICT_EQUAL only where every stage asked for passed or is not
+ * applicable; an oracle in which nothing reacts is told by capture
  * ("vacuous": true in the plan) and turns `equal` into `vacuous`. Errors only for a malformed plan or oracle.
  */
 int verdict_judge(const struct verdict_input *in, json_t **out, struct err *e);
+
+/* The share of what is allowed that an error uses; infinite where nothing is allowed, or what can't be
+ * measured (null in a row with "max_error" and "tolerance") was found. */
+double verdict_share(double max_error, double tolerance);
+double verdict_row_share(const json_t *row);
+
+/* Takes the rows of the stages `set` from a later judgement of the same candidate into `judged`, which was
+ * equal so far: score, verdict, reason and first difference follow. A row that both have is joined: its cases
+ * are added up and the worse one stays. What stopped the later check before any stage of `set` is the failure
+ * of the first of them. */
+int verdict_merge(json_t *judged, const json_t *later, stage_set set, struct err *e);
 
 /* After a check with "locate": the first submodule call in execution order whose output differs, as {"path",
  * "call", "tensor", FIGURES};

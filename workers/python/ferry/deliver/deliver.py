@@ -16,6 +16,7 @@ from ferry.deliver.raw_tensors import RawTensor
 from ferry.deliver.render import test_file
 from ferry.deliver.report import report_text
 from ferry.step import Context, Json
+from ferry.translate.changes import unified_diff
 
 Tensors = Mapping[str, RawTensor]
 
@@ -38,16 +39,35 @@ def run(ctx: Context) -> Json:
     ctx.write("weights", raw_tensors.write(state_dict(given, request.get("weights"))))
     tensors = case_tensors(cases, given, expected, mapped_parameters(request))
     ctx.write("cases", raw_tensors.write(tensors))
-    test, counterparts = test_file(plan, text)
     files = {
         "load_weights.py": LOADER,
-        "tests/test_equivalence.py": test,
         "tests/data/cases.json": case_index(plan, cases, report),
         "REPORT.md": report_text(report, plan, cases, float32),
     }
-    if counterparts:
-        files["tests/torch_names.py"] = TORCH_NAMES
-    return {"files": [{"path": path, "content": files[path]} for path in sorted(files)]}
+    files.update(adapter_files(request) or test_files(plan, text))
+    delivered = [{"path": path, "content": files[path]} for path in sorted(files)]
+    return {"files": delivered, "diff": source_diff(request) if request.get("given") else None}
+
+
+def test_files(plan: Json, text: CandidateText) -> dict[str, str]:
+    """The bundle's test, and what it imports."""
+    test, counterparts = test_file(plan, text)
+    names = {"tests/torch_names.py": TORCH_NAMES} if counterparts else {}
+    return {"tests/test_equivalence.py": test, **names}
+
+
+def adapter_files(request: Json) -> dict[str, str]:
+    """The caller's adapter: what it builds and calls, a plain test can't."""
+    adapter = request.get("adapter")
+    return {"adapter.py": adapter["content"]} if adapter else {}
+
+
+def source_diff(request: Json) -> str:
+    """The unified diff from the source's files to those of a candidate that was given."""
+    old, new = (
+        {file["path"]: file["content"] for file in request[name]} for name in ("files", "candidate")
+    )
+    return unified_diff(old, new, {})
 
 
 def chosen_cases(plan: Json, wide: bool) -> Iterator[Json]:
