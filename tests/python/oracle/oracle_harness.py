@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import safetensors.torch
-from ferry.oracle import capture, inspect_step
+from ferry.oracle import accept, capture, inspect_step
 from ferry.step import MemoryContext, StepError
 
 Json = dict[str, Any]
@@ -40,6 +40,17 @@ def refusal(source: str | dict[str, str], **given: Any) -> StepError:
     return caught.value
 
 
+WHOLE = {
+    "draws": 3,
+    "inputs": 3,
+    "seed": 0,
+    "train_steps": 2,
+    "scales": [1, 8, 0.01],
+    "resize": 2,
+    "optimizer_steps": 3,
+}
+
+
 @dataclass
 class Oracle:
     """What capture gave."""
@@ -53,6 +64,17 @@ class Oracle:
     @property
     def plan(self) -> Json:
         return self.result["plan"]
+
+    def results(self, case: Json, kind: str = "out") -> dict[str, Any]:
+        """The expected leaves of a case below `kind`, by path."""
+        prefix = f"{case['id']}/{kind}/"
+        names = [name for name in self.expected if name.startswith(prefix)]
+        return {name.removeprefix(prefix): self.expected[name] for name in names}
+
+    def numbered(self, name: str) -> dict[str, Any]:
+        """The given tensors below `name` (`w0`, `x1`, `ct0`)."""
+        names = [key for key in self.given if key.startswith(f"{name}/")]
+        return {key.removeprefix(f"{name}/"): self.given[key] for key in names}
 
     def cases(self, stage: str) -> list[Json]:
         return [case for case in self.plan["cases"] if case["stage"] == stage]
@@ -80,7 +102,35 @@ def capture_source(source: str | dict[str, str], **given: Any) -> Oracle:
     request = request_of(source, **given)
     inspected = json.loads(json.dumps(inspect_step.run(MemoryContext(request))))
     context = MemoryContext({**request, "inspected": inspected, "recipe": recipe})
-    result = json.loads(json.dumps(capture.run(context)))
+    return _oracle(request, json.loads(json.dumps(capture.run(context))), context)
+
+
+def capture_whole(source: str | dict[str, str], **given: Any) -> Oracle:
+    """The same under the whole recipe."""
+    return capture_source(source, recipe=WHOLE, **given)
+
+
+def accept_source(
+    source: str | dict[str, str],
+    oracle: Oracle,
+    seed: int = 1,
+    around: tuple[Oracle, int] | None = None,
+    **given: Any,
+) -> Oracle:
+    """accept after capture; round 1 around an input of an earlier round where one is named."""
+    request = request_of(source, **given)
+    inspected = json.loads(json.dumps(inspect_step.run(MemoryContext(request))))
+    wanted: Json = {"seed": seed, "round": 0, "around": None}
+    inputs = {"given": oracle.raw["given"]}
+    if around is not None:
+        wanted |= {"round": 1, "around": {"given": "previous", "input": around[1]}}
+        inputs["previous"] = around[0].raw["given"]
+    more = {"inspected": inspected, "plan": oracle.plan, "accept": wanted}
+    context = MemoryContext({**request, **more}, inputs)
+    return _oracle(request, json.loads(json.dumps(accept.run(context))), context)
+
+
+def _oracle(request: Json, result: Json, context: MemoryContext) -> Oracle:
     raw = context.outputs
     return Oracle(
         result,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -44,9 +44,9 @@ class Copies:
         if not isinstance(self.built, nn.Module):
             return self.built
         model = self._copy(self.built)
-        load(model, weights)
         if dtype == "float64":
             to_float64(model)
+        load(model, weights)
         model.train(mode == "train")
         return model
 
@@ -76,7 +76,8 @@ def materialize(program: Program, model: Model, arguments: Arguments) -> None:
 class Run:
     """What one case gave: arrays by their names within the case, and what was drawn.
 
-    `output` describes a single forward, `outputs` the forwards of a train_state case.
+    `output` describes a single forward, `outputs` the forwards of a case of several steps.
+    `mutated` has the paths of the arguments that a function wrote into.
     """
 
     random: Draws
@@ -84,12 +85,27 @@ class Run:
     outputs: list[Spec] = field(default_factory=list)
     leaves: Leaves = field(default_factory=dict)
     calls: Calls | None = None
+    mutated: list[str] = field(default_factory=list)
 
     def keep_output(self, value: Any, prefix: str = "out") -> Spec:
         """Copy the leaves of an output; its spec."""
         spec, leaves = flatten_output(value)
         self.leaves |= {f"{prefix}/{path}": stored(leaf) for path, leaf in leaves.items()}
         return spec
+
+    def again(self) -> Run:
+        """The same results in memory of their own."""
+        draws = Draws()
+        draws.draws = [replace(draw, values=draw.values.clone()) for draw in self.random.draws]
+        leaves = {name: leaf.clone() for name, leaf in self.leaves.items()}
+        return replace(self, random=draws, leaves=leaves)
+
+    def keep_mutated(self, arguments: Arguments, versions: Mapping[str, int]) -> None:
+        """Copy the arguments that have been written into since `versions` were taken."""
+        for path, leaf in arguments.leaves().items():
+            if leaf._version != versions.get(path):
+                self.mutated.append(path)
+                self.leaves[f"arg/{path}"] = stored(leaf)
 
 
 @dataclass
@@ -105,7 +121,7 @@ class Runner:
         return self.copies.program
 
     @contextmanager
-    def _running(self, dtype: str, replay: list[Draw] | None = None) -> Iterator[Draws]:
+    def running(self, dtype: str, replay: list[Draw] | None = None) -> Iterator[Draws]:
         seed_all(self.seed)
         wide = precision(dtype, self.program.modules)
         with source_runs(self.program.paths), wide, Draws(replay) as draws:
@@ -115,7 +131,7 @@ class Runner:
 
     def run_once(self, model: Model, arguments: Arguments, dtype: str) -> Any:
         """Run a model that the caller has prepared, on arguments that it may change."""
-        with self._running(dtype), torch.no_grad():
+        with self.running(dtype), torch.no_grad():
             return call(model, arguments)
 
     def forward(
@@ -131,8 +147,9 @@ class Runner:
         """One forward without gradients; `hooked` records the outputs of all submodules."""
         model = self.copies.fresh(weights, mode, dtype)
         own = arguments.copied(dtype == "float64")
+        versions = {path: leaf._version for path, leaf in own.leaves().items()}
         calls = None
-        with self._running(dtype, replay) as draws, torch.no_grad():
+        with self.running(dtype, replay) as draws, torch.no_grad():
             if hooked and isinstance(model, nn.Module):
                 with submodule_calls(model) as calls:
                     output = call(model, own)
@@ -140,6 +157,8 @@ class Runner:
                 output = call(model, own)
         run = Run(draws, calls=calls)
         run.output = run.keep_output(output)
+        if not self.program.is_class:
+            run.keep_mutated(own, versions)
         return run
 
     def gradients(
@@ -161,22 +180,15 @@ class Runner:
             return value.clone()  # a source may write into its argument, not into a leaf
 
         own = arguments.mapped(leaf)
-        with self._running("float64") as draws, torch.enable_grad():
+        with self.running("float64") as draws, torch.enable_grad():
             run = Run(draws)
             output = call(model, own)
             run.output = run.keep_output(output)
             _, leaves = flatten_output(output)
-            targets = [p for p, v in leaves.items() if p in cotangents and v.requires_grad]
             active = {name: v for name, v in wanted.items() if v.requires_grad}
-            if not targets or not active:
+            if not cotangents or not active:
                 return None
-            found = torch.autograd.grad(
-                [leaves[p] for p in targets],
-                list(active.values()),
-                [cotangents[p].to(leaves[p].dtype) for p in targets],
-                allow_unused=True,
-            )
-        grads = dict(zip(active, found, strict=True))
+            grads = derived(leaves, cotangents, active)
         for name, value in wanted.items():
             grad = grads.get(name)
             run.leaves[name] = stored(torch.zeros_like(value) if grad is None else grad)
@@ -187,7 +199,7 @@ class Runner:
         model = self.copies.fresh(weights, "train", "float64")
         assert isinstance(model, nn.Module)
         before = {v.name: v.tensor.detach().clone() for v in variables(model)}
-        with self._running("float64") as draws, torch.no_grad():
+        with self.running("float64") as draws, torch.no_grad():
             run = Run(draws)
             for step, arguments in enumerate(steps):
                 output = call(model, arguments.copied(wide=True))
@@ -198,6 +210,25 @@ class Runner:
             if variable.kind.startswith("buffer") or (variable.kind == "attribute" and written):
                 run.leaves[f"state/{variable.name}"] = stored(variable.tensor)
         return run
+
+
+def derived(
+    outputs: Mapping[str, Tensor], cotangents: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> dict[str, Tensor | None]:
+    """Gradients of sum(output * cotangent) by the names of `wanted`.
+
+    Nothing flows back through an output that the source detached.
+    """
+    targets = [path for path, v in outputs.items() if path in cotangents and v.requires_grad]
+    if not targets:
+        return dict.fromkeys(wanted)
+    found = torch.autograd.grad(
+        [outputs[path] for path in targets],
+        list(wanted.values()),
+        [cotangents[path].to(outputs[path].dtype) for path in targets],
+        allow_unused=True,
+    )
+    return dict(zip(wanted, found, strict=True))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

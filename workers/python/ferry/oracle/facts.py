@@ -224,9 +224,14 @@ class Recorder:
 
 
 def collect_facts(
-    request: Json, inputs: Sequence[Arguments], weights: Weights
+    request: Json,
+    inputs: Sequence[Arguments],
+    weights: Weights,
+    resized: Sequence[Arguments] = (),
 ) -> tuple[Json, list[str]]:
     """Run an instrumented copy of the source, in both modes on all inputs, and backward.
+
+    On inputs of other sizes it runs in eval mode only, where they have been tried.
 
     Gives `sites` and `ran` of the facts, and a note where the instrumented copy failed on the way.
     """
@@ -235,7 +240,7 @@ def collect_facts(
     notes: list[str] = []
     with reporting(recorder.site, recorder.ran):
         try:
-            _run_instrumented(request, inputs, weights, probes)
+            _run_instrumented(request, inputs, weights, probes, resized)
         except StepError as error:
             where = f" ({error.file}:{error.line})" if error.file else ""
             notes.append(f"the facts are incomplete: {error.message}{where}")
@@ -247,7 +252,11 @@ def collect_facts(
 
 
 def _run_instrumented(
-    request: Json, inputs: Sequence[Arguments], weights: Weights, probes: Probes
+    request: Json,
+    inputs: Sequence[Arguments],
+    weights: Weights,
+    probes: Probes,
+    resized: Sequence[Arguments],
 ) -> None:
     with opened(request, probes.compile_file) as program:
         model = program.build()
@@ -258,7 +267,7 @@ def _run_instrumented(
         for mode in modes:
             if isinstance(model, nn.Module):
                 model.train(mode == "train")
-            for arguments in inputs:
+            for arguments in (*inputs, *(resized if mode == "eval" else ())):
                 seed_all(program.seed)
                 with source_runs(program.paths), torch.no_grad():
                     call(model, arguments.copied())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,8 +20,9 @@ class Family:
     """A distribution by `name` with two numbers (range, or mean and deviation), and a structure.
 
     Names: constant, choice, bool, int, uniform, normal, simplex (last axis sums to one),
-    log_simplex. Structures of the last two axes: triu, tril, symmetric; of a vector:
-    ascending, descending.
+    log_simplex, triangle (a mask that is true on one side of the diagonal `low`).
+    Structures of the last two axes: triu, tril, symmetric; of a vector: ascending, descending.
+    `bounded` says that the range of a uniform family is a limit and not only what was seen.
     """
 
     name: str
@@ -29,6 +30,21 @@ class Family:
     high: float = 1.0
     structure: str | None = None
     values: tuple[float, ...] = ()
+    bounded: bool = False
+
+    def scaled(self, scale: float) -> Family:
+        """The family of values `scale` times as large, or itself where that would leave it.
+
+        Probabilities stay probabilities, and limits that the caller gave are kept.
+        """
+        if self.name not in ("normal", "uniform"):
+            return self
+        low, high = sorted((self.low * scale, self.high * scale))
+        within = self.low <= low and high <= self.high
+        limited = self.bounded or (self.low >= 0 and self.high <= 1)
+        if self.name == "uniform" and limited and not within:
+            return self
+        return replace(self, low=self.low * scale, high=self.high * scale)
 
 
 def observe(tensor: Tensor) -> Family:
@@ -36,7 +52,7 @@ def observe(tensor: Tensor) -> Family:
     if tensor.numel() == 0:
         return Family("constant")
     if tensor.dtype == torch.bool:
-        return Family("bool", high=float(tensor.double().mean()))
+        return _observe_mask(tensor)
     if tensor.is_complex():
         return Family("normal", 0.0, float(tensor.abs().double().std(correction=0)) or 1.0)
     values = tensor.double()
@@ -49,6 +65,27 @@ def observe(tensor: Tensor) -> Family:
     if not tensor.is_floating_point():
         return Family("int", low, high + 1, structure)
     return _observe_float(values, low, high, structure)
+
+
+TRIANGLES = (("triu", 0), ("triu", 1), ("tril", 0), ("tril", -1))
+
+
+def _observe_mask(mask: Tensor) -> Family:
+    """A triangle as attention masks have it, else a mask with its share of true values."""
+    if mask.ndim >= 2 and min(mask.shape[-2:]) > 1:
+        for structure, diagonal in TRIANGLES:
+            family = Family("triangle", diagonal, structure=structure)
+            if torch.equal(triangle(family, mask.shape), mask):
+                return family
+    share = float(mask.double().mean())
+    return Family("bool", high=share if 0 < share < 1 else 0.25 + 0.5 * share)
+
+
+def triangle(family: Family, shape: tuple[int, ...]) -> Tensor:
+    """The mask of a triangle family."""
+    ones = torch.ones(shape, dtype=torch.bool)
+    diagonal = int(family.low)
+    return ones.triu(diagonal) if family.structure == "triu" else ones.tril(diagonal)
 
 
 def _around(value: float) -> Family:
@@ -104,17 +141,24 @@ def resized(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def draw(
-    family: Family, like: Tensor, shape: tuple[int, ...], generator: torch.Generator
+    family: Family, like: Tensor, shape: tuple[int, ...], generator: torch.Generator, turn: int = 0
 ) -> Tensor:
-    """New values of `family` in the dtype of `like`, such that float32 holds them exactly."""
+    """New values of `family` in the dtype of `like`, such that float32 holds them exactly.
+
+    A mask has both values in every row; one of a single element has them in turn.
+    """
     if family.name == "constant":
         return resized(like, shape)
+    if family.name == "triangle":
+        return triangle(family, shape)
+    if family.name == "bool":
+        return both_ways(torch.rand(shape, generator=generator) < family.high, turn).to(like.dtype)
     if like.is_complex():
         parts = torch.randn(*shape, 2, generator=generator) * family.high
         return torch.view_as_complex(parts).to(like.dtype)
     values = _draw_plain(family, shape, generator)
     if family.structure is not None:
-        values = _impose(values, family.structure)
+        values = impose(values, family.structure)
     return float32_exact(values.float().to(like.dtype))
 
 
@@ -130,13 +174,25 @@ def _draw_plain(family: Family, shape: tuple[int, ...], generator: torch.Generat
     if family.name == "choice":
         index = torch.randint(len(family.values), shape, generator=generator)
         return torch.tensor(family.values)[index]
-    unit = torch.rand(shape, generator=generator)
-    if family.name == "bool":
-        return (unit < family.high).double()
-    return unit * (family.high - family.low) + family.low
+    return torch.rand(shape, generator=generator) * (family.high - family.low) + family.low
 
 
-def _impose(values: Tensor, structure: str) -> Tensor:
+def both_ways(mask: Tensor, turn: int) -> Tensor:
+    """`mask` with both values in each row of its last axis that is longer than one."""
+    if mask.numel() == 1:
+        return torch.full_like(mask, turn % 2 == 1)
+    if not mask.numel():
+        return mask
+    if mask.shape[-1] == 1:
+        return both_ways(mask.squeeze(-1), turn).unsqueeze(-1)
+    mask = mask.clone()
+    alike = mask.all(-1) | ~mask.any(-1)
+    mask[..., -1] ^= alike
+    return mask
+
+
+def impose(values: Tensor, structure: str) -> Tensor:
+    """`values` changed so that they have the structure."""
     if structure in ("ascending", "descending"):
         return values.sort(descending=structure == "descending").values
     if values.shape[-1] != values.shape[-2]:
@@ -159,4 +215,5 @@ def from_spec(spec: dict[str, Any], bound: int | None) -> Family:
         return Family("int", lowest, int(high) if high is not None else lowest + (bound or 10))
     if low is None and high is None:
         return Family("normal", 0.0, 1.0)
-    return Family("uniform", float(low or 0.0), float(high if high is not None else 1.0))
+    bounds = (float(low or 0.0), float(high if high is not None else 1.0))
+    return Family("uniform", *bounds, bounded=True)

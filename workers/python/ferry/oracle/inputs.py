@@ -30,6 +30,11 @@ class Inputs:
     families: dict[str, Family]
     specs: list[Json] | None = None
 
+    @property
+    def movable(self) -> set[str]:
+        """The inputs that may have any value near their own."""
+        return {path for path, f in self.families.items() if f.name in ("normal", "uniform")}
+
     def to_json(self) -> Json:
         """The `inputs` of inspect's result."""
         return {"how": self.how} | ({} if self.specs is None else {"specs": self.specs})
@@ -152,25 +157,39 @@ def require_bound(program: Program, arguments: Arguments) -> None:
         ) from None
 
 
-def other_set(inputs: Inputs, shapes: Mapping[str, tuple[int, ...]], key: object) -> Arguments:
-    """Another set of arguments of the same families, in `shapes` (its own where not named)."""
+def other_set(
+    inputs: Inputs,
+    shapes: Mapping[str, tuple[int, ...]],
+    key: object,
+    *,
+    turn: int = 0,
+    scale: float = 1.0,
+) -> Arguments:
+    """Another set of arguments of the same families, in `shapes` (its own where not named).
+
+    `scale` multiplies the values where their family allows it; a flag of one element is
+    false in one `turn` and true in the next.
+    """
 
     def fresh(path: str, tensor: torch.Tensor) -> torch.Tensor:
         shape = shapes.get(path, tuple(tensor.shape))
-        return draw(inputs.families[path], tensor, shape, generator_for("input", key, path))
+        family = inputs.families[path].scaled(scale)
+        return draw(family, tensor, shape, generator_for("input", key, path), turn)
 
     return inputs.first.mapped(fresh)
 
 
-def batch_shapes(leaves: Leaves) -> list[dict[str, tuple[int, ...]]]:
-    """Shapes with another batch size that are worth trying, likeliest first."""
+def batch_shapes(
+    leaves: Leaves, sizes: Sequence[int] | None = None
+) -> list[dict[str, tuple[int, ...]]]:
+    """Shapes with another batch size (one of `sizes`) that are worth trying, likeliest first."""
     shapes = {path: tuple(leaf.shape) for path, leaf in leaves.items() if leaf.ndim}
     if not shapes:
         return []
     first = next(iter(shapes))
     batch = shapes[first][0]
     tries: list[dict[str, tuple[int, ...]]] = []
-    for size in (5 if batch == 3 else 3, 2 * batch):
+    for size in sizes if sizes is not None else (5 if batch == 3 else 3, 2 * batch):
         lead = {p: (size, *s[1:]) for p, s in shapes.items() if s[0] == batch}
         anywhere = {p: _replaced(s, batch, size) for p, s in shapes.items() if batch in s}
         for change in (lead, anywhere, {first: lead[first]}):

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _Untyped: Any = TorchDispatchMode
 
 
-class EagerMode(_Untyped):  # type: ignore[misc]
+class EagerMode(_Untyped):
     """A dispatch mode that is never compiled: the default wrapper imports the compiler (0.7 s)."""
 
     @classmethod

@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 def seed_all(seed: int) -> None:
     """Start every generator that a source may draw from at `seed`."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # without a look for other devices
     random.seed(seed)
     np.random.seed(seed % 2**32)
 

@@ -25,7 +25,7 @@ FAINT = 0.01
 Weights = dict[str, Tensor]
 
 
-def draw_weights(model: nn.Module, seed: int, draw: int) -> Weights:
+def draw_weights(model: nn.Module, seed: object, draw: int) -> Weights:
     """Draw `draw` of all variables of a freshly built `model`, tied names with equal values."""
     by_storage: dict[int, Tensor] = {}
     weights: Weights = {}
@@ -35,6 +35,12 @@ def draw_weights(model: nn.Module, seed: int, draw: int) -> Weights:
             by_storage[variable.storage] = _redraw(variable, generator)
         weights[variable.name] = by_storage[variable.storage]
     return weights
+
+
+def shaken(value: Tensor, *key: object) -> Tensor:
+    """Another value for one variable, of like size and of the same sign."""
+    noise = torch.rand(value.shape, generator=generator_for("shaken", *key)).to(value.dtype)
+    return float32_exact(value * (0.5 + noise) + value.sign() * 0.1 * noise)
 
 
 def _redraw(variable: Variable, generator: torch.Generator) -> Tensor:
