@@ -10,21 +10,29 @@ from typing import Any
 
 from flax import nnx
 
+from ferry.check.adapter import FILE
+from ferry.check.guard import FORBIDDEN
 from ferry.files import FileFinder, module_name
 from ferry.step import StepError
-
-#: What a candidate may not import: its output must stand alone, without PyTorch.
-FORBIDDEN = ("torch", "torchvision", "torchaudio", "ferry")
 
 
 class Candidate:
     """A candidate's files and, once imported, its entry."""
 
-    def __init__(self, files: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        files: Sequence[Mapping[str, Any]],
+        entry: Mapping[str, Any],
+        adapter: str | None = None,
+    ) -> None:
+        """`adapter` is the text of `ferry.check.adapter`, if the candidate comes with one."""
         self.files = {file["path"]: file["content"] for file in files}
+        self.adapter = adapter
+        if adapter is not None:
+            self.files[FILE] = adapter
         self.entry = entry
         self._finder = FileFinder(files)
-        self._trees: dict[str, ast.Module] = {}
+        self.trees: dict[str, ast.Module] = {}
         self.module: ModuleType | None = None
         self.target: Any = None
 
@@ -35,9 +43,10 @@ class Candidate:
 
     def parse(self) -> None:
         """Parse every file; the first that does not parse is the error."""
-        for path, text in self._finder.sources.items():
+        extra = {} if self.adapter is None else {FILE: self.adapter}
+        for path, text in {**self._finder.sources, **extra}.items():
             try:
-                self._trees[path] = ast.parse(text, filename=path)
+                self.trees[path] = ast.parse(text, filename=path)
             except (SyntaxError, ValueError) as error:
                 raise StepError(
                     "candidate_error",
@@ -48,8 +57,11 @@ class Candidate:
                     why="syntax",
                 ) from error
 
-    def load(self) -> None:
-        """Import the entry's module from memory and find the entry in it."""
+    def load(self, any_style: bool = False) -> None:
+        """Import the entry's module from memory and find the entry in it.
+
+        A class must be one of nnx, unless `any_style` is allowed.
+        """
         self._refuse_forbidden_imports()
         self._finder.install()
         name = self.entry["module"]
@@ -64,7 +76,7 @@ class Candidate:
         if not callable(self.target):
             message = f"{name} has no {self.entry['name']} that can be called"
             raise StepError("candidate_error", message, why="no_entry")
-        if self.is_class and not _is_module_class(self.target):
+        if self.is_class and not any_style and not _is_module_class(self.target):
             message = f"{self.entry['name']} is not a class derived from nnx.Module"
             raise StepError("candidate_error", message, why="not_a_module")
 
@@ -73,7 +85,7 @@ class Candidate:
         self._finder.uninstall()
 
     def _refuse_forbidden_imports(self) -> None:
-        for path, tree in self._trees.items():
+        for path, tree in self.trees.items():
             for node, name in _imports(tree):
                 if name.partition(".")[0] in FORBIDDEN:
                     raise StepError(

@@ -12,19 +12,26 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import flax
 import jax
 import numpy as np
 
+from ferry.check.adapter import Adapter
 from ferry.check.candidate import Candidate
+from ferry.check.cases import Cases
 from ferry.check.construct import constructor
 from ferry.check.errors import WeightMapError, describe
-from ferry.check.model import Blueprint, blueprint, traced_arrays_are_data
+from ferry.check.guard import Guard
+from ferry.check.infer import Inference
+from ferry.check.model import blueprint, traced_arrays_are_data
 from ferry.check.oracle import Oracle
-from ferry.check.program import Outcome, Programs
+from ferry.check.program import Programs
 from ferry.check.replay import RandomHooks
 from ferry.check.tensors import Array, read_safetensors, write_safetensors
+from ferry.check.tree_model import TreeModel, held
+from ferry.check.trees import example_arguments
 from ferry.check.weights import WeightMap
 from ferry.step import Context, Json
 
@@ -42,7 +49,7 @@ def run(ctx: Context) -> Json:
         check.run()
     finally:
         check.close()
-    ctx.write("actual", write_safetensors(check.arrays))
+    ctx.write("actual", write_safetensors(check.cases.arrays))
     return check.result()
 
 
@@ -52,30 +59,31 @@ class Check:
     def __init__(self, request: Json, given: Mapping[str, Array]) -> None:
         plan = request["plan"]
         self._plan = plan
-        self._weights = request.get("weights")
+        self._request = request
         self._tensors = request.get("tensors") or []
-        self._wanted = request["stages"]
         self._locate = bool(request.get("locate"))
         self._oracle = Oracle(plan, self._tensors, given)
-        self._candidate = Candidate(request["files"], _entry(request, plan))
+        text = (request.get("adapter") or {}).get("content")
+        self._candidate = Candidate(request["files"], _entry(request, plan), text)
+        self._adapter = Adapter()
+        self._guard = Guard(self._candidate.files)
         self._hooks = RandomHooks()
         self._stack = ExitStack()
-        self._blueprint: Blueprint | None = None
-        self._map: WeightMap | None = None
-        self._programs: Programs | None = None
-        self.arrays: dict[str, Array] = {}
+        self.cases = Cases(self._oracle, self._candidate.trees.values())
         self._stages: Json = {}
         self._shapes: Json = {}
-        self._outputs: Json = {}
-        self._draws: Json = {}
-        self._absent: Json = {}
+        self._inferred: Json = {}
 
     def run(self) -> None:
         """Run the stages; a failed gate leaves the later ones not run."""
         self._hooks.install()
+        self._stack.callback(self._hooks.uninstall)
         self._stack.enter_context(traced_arrays_are_data())
-        names = [*GATES, *(name for name in self._wanted if name not in GATES)]
-        if "shapes" not in self._wanted:
+        self._stack.callback(self._guard.close)
+        self._guard.open()
+        wanted = self._request["stages"]
+        names = [*GATES, *(name for name in wanted if name not in GATES)]
+        if "shapes" not in wanted:
             names.remove("shapes")
         if self._locate:
             names = [*GATES[:-1], "forward_f64"]
@@ -88,18 +96,20 @@ class Check:
 
     def close(self) -> None:
         """Leave the process as it was."""
-        self._stack.close()
-        self._hooks.uninstall()
         self._candidate.unload()
+        self._stack.close()
 
     def result(self) -> Json:
         """The step's result."""
         return {
             "stages": self._stages,
             "shapes": self._shapes,
-            "outputs": self._outputs,
-            "draws": self._draws,
-            "absent": self._absent,
+            "outputs": self.cases.outputs,
+            "draws": self.cases.draws,
+            "absent": self.cases.absent,
+            "assumed": self.cases.assumed,
+            "assumptions": self.cases.assumptions,
+            **self._inferred,
             "versions": {
                 "python": platform.python_version(),
                 "jax": jax.__version__,
@@ -116,8 +126,9 @@ class Check:
         start = time.monotonic()
         try:
             action()
+            self._guard.verify()
         except BaseException as error:  # a candidate may raise anything, SystemExit too
-            found = describe(error, self._candidate.files)
+            found = describe(self._guard.found or error, self._candidate.files)
             return _record("failed", time.monotonic() - start, found)
         return _record("ran", time.monotonic() - start)
 
@@ -134,93 +145,69 @@ class Check:
         }
         if name in gates:
             return gates[name]
-        runners = {
-            "forward_f64": self._forward,
-            "forward_f32": self._forward,
-            "gradients": self._gradients,
-            "train_state": self._train_state,
-            "jit": self._jit,
-        }
-        if name not in runners:
-            return "not_run"
-        runner = self._submodules if self._locate else runners[name]
-        cases = self._oracle.cases(name)[: 1 if self._locate else None]
-        if not cases:
+        if not self.cases.of(name):
             return "not_applicable"
-        return lambda: self._run_cases(runner, cases)
-
-    def _run_cases(self, runner: Callable[[Json], None], cases: list[Json]) -> None:
-        for case in cases:
-            runner(case)
+        return self.cases.locate if self._locate else lambda: self.cases.run(name)
 
     def _import(self) -> None:
-        self._candidate.load()
+        self._candidate.load(any_style=bool(self._request.get("given")))
+        if self._candidate.adapter is not None:
+            self._adapter.load(self._candidate.adapter)
         if not self._candidate.is_class:
-            self._programs = Programs(None, self._candidate.target, self._hooks)
+            self._use_programs(None)
 
     def _build(self) -> None:
-        self._blueprint = blueprint(constructor(self._candidate, self._plan["init"]))
-        construct = self._blueprint.construct
-        self._programs = Programs(construct, self._candidate.target, self._hooks)
+        construct = constructor(self._candidate, self._plan["init"], self._adapter)
+
+        def example() -> tuple[list[Any], dict[str, Any]]:
+            return example_arguments(self._plan["inputs"][0])
+
+        self.cases.blueprint = blueprint(held(construct, self._adapter, example))
+        self._use_programs(self.cases.blueprint.construct)
+
+    def _use_programs(self, construct: Callable[[], Any] | None) -> None:
+        target, hooks = self._candidate.target, self._hooks
+        self.cases.programs = Programs(construct, target, hooks, self._invoke)
+
+    def _invoke(self, model: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Call the entry, through the adapter if it is not one that holds it already."""
+        if isinstance(model, TreeModel):
+            return model(*args, **kwargs)
+        return self._adapter.call_with(model, args, kwargs, getattr(model, "training", False))
 
     def _fit_weights(self) -> None:
-        if self._weights is None:
-            raise WeightMapError("missing", "the candidate has no weight map")
-        assert self._blueprint is not None
-        shapes, aliases = self._blueprint.shapes, self._blueprint.aliases
-        self._map = WeightMap(self._weights, self._tensors, shapes, aliases)
-        self._oracle.use_map(self._map)
+        weights = self._request.get("weights")
+        assert self.cases.blueprint is not None
+        shapes, aliases = self.cases.blueprint.shapes, self.cases.blueprint.aliases
+        if weights is None:
+            if not self._request.get("given"):
+                raise WeightMapError("missing", "the candidate has no weight map")
+            weights = self._infer_weights(shapes)
+        self.cases.map = WeightMap(weights, self._tensors, shapes, aliases)
+        self._oracle.use_map(self.cases.map)
+
+    def _infer_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> Json:
+        """The map of the choice that the request names, of those that may hold."""
+        inference = Inference(self._tensors, shapes)
+        choices = inference.choices()
+        wanted = self._request.get("map_choice") or 0
+        if not choices:
+            left = inference.unmatched()
+            self._inferred = {"weights": None, "map_choices": 0, "unmatched": left}
+            names = [*left["source"], *left["target"]]
+            message = f"no map fits; without a counterpart: {', '.join(names[:8])}"
+            raise WeightMapError("unmatched", message)
+        if wanted >= len(choices):
+            raise WeightMapError("no_such_choice", f"there are {len(choices)} maps to try")
+        chosen = dict(choices[wanted])
+        self._inferred = {"weights": chosen, "map_choices": len(choices)}
+        return chosen
 
     def _infer_shapes(self) -> None:
+        assert self.cases.programs is not None
         for index in range(len(self._plan["inputs"])):
             call, numbers = self._oracle.shapes_call(index)
-            self._shapes[f"x{index}"] = self._the_programs().shapes(call, numbers)
-
-    def _forward(self, case: Json) -> None:
-        self._keep(case, self._the_programs().forward(*self._oracle.call(case)))
-
-    def _jit(self, case: Json) -> None:
-        self._keep(case, self._the_programs().public_jit(*self._oracle.call(case)))
-
-    def _submodules(self, case: Json) -> None:
-        self._keep(case, self._the_programs().submodules(*self._oracle.call(case)))
-
-    def _gradients(self, case: Json) -> None:
-        wanted = self._map.trainable() if self._map is not None else set()
-        call, numbers = self._oracle.call(case)
-        outcome = self._the_programs().gradients(call, numbers, wanted)
-        arrays = {n: a for n, a in outcome.arrays.items() if n.startswith("out/")}
-        by_input = _under("input/", outcome.arrays)
-        arrays.update({f"grad/input/{path}": grad for path, grad in by_input.items()})
-        if self._map is not None:
-            by_source = self._map.gradients(_under("var/", outcome.arrays))
-            arrays.update({f"grad/param/{name}": grad for name, grad in by_source.items()})
-        self._keep(case, Outcome(arrays, outcome.outputs, outcome.drawn))
-
-    def _train_state(self, case: Json) -> None:
-        call, numbers = self._oracle.call(case)
-        outcome = self._the_programs().steps(call, numbers)
-        arrays = {n: a for n, a in outcome.arrays.items() if n.startswith("out/")}
-        if self._map is not None:
-            state = self._map.state(_under("var/", outcome.arrays), numbers.weights)
-            arrays.update({f"state/{name}": value for name, value in state.items()})
-            absent = [f"state/{name}" for name in self._map.buffers() if name not in state]
-            if absent:
-                self._absent[case["id"]] = absent
-        self._keep(case, Outcome(arrays, outcome.outputs, outcome.drawn))
-
-    def _keep(self, case: Json, outcome: Outcome) -> None:
-        """Store a case's arrays and what was seen while tracing it."""
-        name = case["id"]
-        self.arrays.update({f"{name}/{path}": array for path, array in outcome.arrays.items()})
-        several = case["stage"] == "train_state"
-        self._outputs[name] = outcome.outputs if several else outcome.outputs[0]
-        if outcome.drawn:
-            self._draws[name] = outcome.drawn
-
-    def _the_programs(self) -> Programs:
-        assert self._programs is not None
-        return self._programs
+            self._shapes[f"x{index}"] = self.cases.programs.shapes(call, numbers)
 
 
 def _entry(request: Json, plan: Json) -> Json:
@@ -235,8 +222,3 @@ def _entry(request: Json, plan: Json) -> Json:
 
 def _record(status: str, seconds: float = 0.0, error: Json | None = None) -> Json:
     return {"status": status, "error": error, "seconds": round(seconds, 6)}
-
-
-def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The arrays below `prefix`, without it."""
-    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

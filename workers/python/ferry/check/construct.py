@@ -11,6 +11,7 @@ from typing import Any
 
 from flax import nnx
 
+from ferry.check.adapter import Adapter
 from ferry.check.candidate import Candidate
 from ferry.check.counterparts import counterpart
 from ferry.step import StepError
@@ -19,14 +20,18 @@ from ferry.step import StepError
 TORCH_ROOTS = ("torch", "nn", "F")
 
 
-def constructor(candidate: Candidate, init: Mapping[str, Any]) -> Callable[[], Any]:
+def constructor(
+    candidate: Candidate, init: Mapping[str, Any], adapter: Adapter
+) -> Callable[[], Any]:
     """A function that builds the entry anew at each call, as `init` of the plan says."""
     assert candidate.module is not None
-    if init.get("how") == "expr":
+    if init.get("how") == "expr" and adapter.build is None:
         return _expression(init["expr"], candidate.module)
     args, kwargs = _arguments(init, candidate.module)
 
     def construct() -> Any:
+        if adapter.build is not None:
+            return adapter.build(candidate.target, list(args), dict(kwargs))
         return supply_rngs(candidate.target, args, kwargs)
 
     return construct

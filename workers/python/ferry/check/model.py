@@ -19,9 +19,10 @@ import jax
 from flax import nnx
 from flax.nnx import graphlib
 
-from ferry.check.precision import precision
+from ferry.check.precision import is_floating, precision
 from ferry.check.weight_ops import Shape
 from ferry.deliver.bundle.load_weights import dotted
+from ferry.step import StepError
 
 Construct = Callable[[], Any]
 
@@ -61,8 +62,11 @@ class Blueprint:
     """A module that can be built: how, and what variables it has."""
 
     construct: Construct
+    #: Of the variables, in the order in which the constructor assigns them.
     shapes: dict[str, Shape]
     aliases: dict[str, str]
+    #: The variables that an optimizer of flax users would train.
+    trained: set[str]
 
 
 def blueprint(construct: Construct) -> Blueprint:
@@ -75,16 +79,48 @@ def blueprint(construct: Construct) -> Blueprint:
 
 def _traced(construct: Construct) -> Blueprint:
     other_names: dict[str, str] = {}
+    trained: set[str] = set()
+    order: list[str] = []
 
     def build() -> dict[str, Any]:
         model = construct()
         other_names.update(aliases(model))
+        trained.update(_trained(model))
+        order.extend(_definition_order(model))
         return {name: variable.get_value() for name, variable in variables(model).items()}
 
     with precision("float32"):
         shapes = jax.eval_shape(build)
-    found = {name: tuple(value.shape) for name, value in shapes.items()}
-    return Blueprint(construct, found, other_names)
+    found = {name: tuple(shapes[name].shape) for name in order}
+    return Blueprint(construct, found, other_names, trained)
+
+
+def _definition_order(model: Any) -> list[str]:
+    """The names of the variables in the order of assignment; nnx itself goes by the alphabet."""
+    nodes = dict(nnx.iter_graph(model))
+
+    def place(path: tuple[Any, ...]) -> list[int]:
+        return [_number(nodes.get(path[:i]), part) for i, part in enumerate(path)]
+
+    known = variables(model)
+    paths = [path for path in nodes if dotted(path) in known]
+    return [dotted(path) for path in sorted(paths, key=place)]
+
+
+def _trained(model: Any) -> set[str]:
+    return {
+        name
+        for name, variable in variables(model).items()
+        if isinstance(variable, nnx.Param) and is_floating(variable.get_value().dtype)
+    }
+
+
+def _number(node: Any, part: Any) -> int:
+    """The place of `part`, an attribute or an index, in `node`."""
+    if isinstance(part, int):
+        return part
+    parts = list(node if isinstance(node, Mapping) else getattr(node, "__dict__", ()))
+    return parts.index(part) if part in parts else 0
 
 
 def _computing(construct: Construct) -> Construct:
@@ -103,6 +139,9 @@ def filled(construct: Construct, values: Mapping[str, Any], mode: str) -> Any:
     model = construct()
     for name, variable in variables(model).items():
         variable.set_value(values[name])
+        if variable.get_value() is not values[name]:
+            message = f"{name} does not hold the value that it was given"
+            raise StepError("candidate_error", message, why="variable_changes_value")
     if mode == "train":
         model.train()
     else:

@@ -12,6 +12,18 @@ from ferry.check.trees import leaf_paths
 from ferry.check.weights import WeightMap
 from ferry.step import Json
 
+#: So many converted weight draws are kept at a time; cases of one draw follow one another.
+KEPT_DRAWS = 4
+
+
+def has_gradients(case: Json) -> bool:
+    """Whether a case is differentiated, so that its inputs have cotangents."""
+    return case["stage"] in ("gradients", "optimizer") or bool(case.get("gradients"))
+
+
+def _input_sets(case: Json) -> list[int]:
+    return list(case["inputs"]) if "inputs" in case else [case["input"]]
+
 
 class Oracle:
     """The plan's cases with their weights, inputs, cotangents and draws from `given`."""
@@ -35,32 +47,44 @@ class Oracle:
 
     def call(self, case: Json) -> tuple[Call, Numbers]:
         """One case as a call and its numbers."""
-        inputs = case["inputs"] if "inputs" in case else [case["input"]]
-        argsets = [self._plan["inputs"][index] for index in inputs]
-        rng = case.get("rng") or []
-        call = Call(case["dtype"], case["mode"], argsets, rng)
+        call = self.signature(case)
+        inputs, rng = _input_sets(case), call.rng
         numbers = Numbers(
             weights=self._draw(case["draw"], case["dtype"]),
             inputs=[self._input(index, case["dtype"]) for index in inputs],
             draws=[self._value(draw["tensor"], draw["dtype"], case["dtype"]) for draw in rng],
         )
-        if case["stage"] == "gradients":
-            numbers.cotangents = self._cotangents(inputs[0])
+        if has_gradients(case):
+            numbers.cotangents = [self._cotangents(index) for index in inputs]
         return call, numbers
 
+    def signature(self, case: Json) -> Call:
+        """What the program of a case depends on."""
+        argsets = [self._plan["inputs"][index] for index in _input_sets(case)]
+        return Call(case["dtype"], case["mode"], argsets, case.get("rng") or [])
+
     def shapes_call(self, index: int) -> tuple[Call, Numbers]:
-        """The call that shows the output shapes of input set `index`: a float32 forward."""
-        like = [
-            case
-            for stage in ("forward_f32", "forward_f64")
-            for case in self.cases(stage)
-            if case["input"] == index
-        ]
-        rng = like[0].get("rng") or [] if like else []
+        """The call that shows the output shapes of input set `index`: a float32 forward.
+
+        Where no case runs that, the float64 one serves, so that no program is traced for it alone.
+        """
+        like = [c for c in self._plan["cases"] if c["mode"] == "eval" and c["input"] == index]
+        narrow = [c for c in like if c["dtype"] == "float32"]
+        case = (narrow or like or [None])[0]
+        rng = case.get("rng") if case else None
+        dtype = case["dtype"] if case else "float32"
         return self.call(
-            {"stage": "shapes", "draw": 0, "input": index, "mode": "eval", "dtype": "float32",
+            {"stage": "shapes", "draw": 0, "input": index, "mode": "eval", "dtype": dtype,
              "rng": rng}
         )  # fmt: skip
+
+    def source_weights(self, draw: int, dtype: str) -> Arrays:
+        """The source's own tensors of one weight draw, by torch's names."""
+        return {
+            name: self._value(f"w{draw}/{name}", stored, dtype)
+            for name, stored in self._dtypes.items()
+            if f"w{draw}/{name}" in self._given
+        }
 
     def _draw(self, draw: int, dtype: str) -> Arrays:
         """The candidate's variables for one weight draw."""
@@ -74,6 +98,8 @@ class Oracle:
                     for name in self._map.sources()
                 }
             )
+            if len(self._weights) >= KEPT_DRAWS:
+                self._weights.pop(next(iter(self._weights)))
             self._weights[key] = {n: in_precision(v, dtype) for n, v in values.items()}
         return self._weights[key]
 

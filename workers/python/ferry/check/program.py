@@ -8,6 +8,7 @@ numbers share one compilation. All arguments and results are dicts of arrays by 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,16 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ferry.check.compiling import compile_quickly
+from ferry.check.compiling import compile_for
+from ferry.check.errors import DrawsDiffer
 from ferry.check.locate import Recorder
 from ferry.check.model import Construct, filled, variables
 from ferry.check.precision import is_floating, precision
+from ferry.check.purity import distinct_operations, refuse_callbacks, same_program
 from ferry.check.replay import RandomHooks, Replay
+from ferry.check.training import Reached, Updates
 from ferry.check.trees import build_arguments, flatten_output
 from ferry.deliver.bundle.load_weights import dotted
 from ferry.step import Json, StepError
 
 Arrays = dict[str, Any]
+
+#: How an entry is called: with the model (or function), positional and keyword arguments.
+Invoke = Callable[[Any, list[Any], dict[str, Any]], Any]
 
 #: The variables that a map fills, as a filter of nnx.
 MAPPED = nnx.All(nnx.Variable, nnx.Not(nnx.RngState))
@@ -48,12 +55,12 @@ class Call:
 
 @dataclass
 class Numbers:
-    """The arrays of one case; `inputs` has one dict for each argument set."""
+    """The arrays of one case; `inputs` and `cotangents` have a dict for each argument set."""
 
     weights: Arrays
     inputs: list[Arrays]
     draws: list[Any] = field(default_factory=list)
-    cotangents: Arrays = field(default_factory=dict)
+    cotangents: list[Arrays] = field(default_factory=list)
 
 
 @dataclass
@@ -71,28 +78,50 @@ class Seen:
 
     outputs: list[Json] = field(default_factory=list)
     drawn: list[Json] = field(default_factory=list)
+    reached: set[str] = field(default_factory=set)
 
 
 @dataclass
 class Traced:
     """A program that was traced, and compiled once it ran."""
 
+    trace: Callable[[], Any]
     stage: Any
     seen: Seen
     compiled: Any = None
+
+
+def call_directly(model: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Call an entry as it is."""
+    return model(*args, **kwargs)
 
 
 class Programs:
     """The programs of one candidate."""
 
     def __init__(
-        self, construct: Construct | None, function: Callable[..., Any], hooks: RandomHooks
+        self,
+        construct: Construct | None,
+        function: Callable[..., Any],
+        hooks: RandomHooks,
+        invoke: Invoke = call_directly,
     ) -> None:
         """`construct` builds the module; a candidate that is a function has none."""
         self._construct = construct
         self._function = function
         self._hooks = hooks
+        self._invoke = invoke
         self._traced: dict[str, Traced] = {}
+        self._uses: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
+
+    def expect(self, kind: str, call: Call) -> None:
+        """Announce a run, so that a program that runs often is compiled better."""
+        self._uses[call.key(kind)] += 1
+
+    def expect_training(self, call: Call) -> None:
+        """Announce the steps of a training; their draws are not known apart yet."""
+        self._uses.update(_step_key(argset) for argset in call.argsets)
 
     def forward(self, call: Call, numbers: Numbers) -> Outcome:
         """The outputs of one call."""
@@ -126,6 +155,73 @@ class Programs:
         """The outputs of every call of a submodule, ``sub/{path}#{call}/…``."""
         return self._run("submodules", self._submodules, call, numbers)
 
+    def training(
+        self, call: Call, numbers: Numbers, recipe: Mapping[str, Any], trained: set[str]
+    ) -> Outcome:
+        """Outputs of one optimizer step per argument set, ``out/{step}/…``, then ``var/…``.
+
+        Each step is a program of its own, which steps with arguments of the same shapes share.
+        """
+        found = Outcome({}, [], [])
+        updates = Updates(recipe)
+        values, offset = dict(numbers.weights), 0
+        for step, argset in enumerate(call.argsets):
+            rest = Call(call.dtype, call.mode, [argset], call.rng[offset:])
+            here = Numbers(
+                values, [numbers.inputs[step]], numbers.draws[offset:], [numbers.cotangents[step]]
+            )
+            used = self._count_draws(rest, here)
+            here.draws = here.draws[:used]
+            one = Call(call.dtype, call.mode, [argset], rest.rng[:used])
+            outcome, reached = self._train_step(one, here, trained)
+            with precision(call.dtype):
+                values = updates.apply(
+                    {n: outcome.arrays[f"new/{n}"] for n in values},
+                    {n: outcome.arrays[f"var/{n}"] for n in reached},
+                    reached,
+                )
+            found.outputs += outcome.outputs
+            found.drawn += outcome.drawn
+            found.arrays.update(
+                {f"out/{step}/{n[4:]}": a for n, a in outcome.arrays.items() if n[:4] == "out/"}
+            )
+            offset += used
+        if offset != len(call.rng):
+            raise DrawsDiffer(f"the candidate draws {offset} times, the source {len(call.rng)}")
+        found.arrays.update({f"var/{name}": np.asarray(value) for name, value in values.items()})
+        return found
+
+    def _train_step(
+        self, call: Call, numbers: Numbers, trained: set[str]
+    ) -> tuple[Outcome, set[str]]:
+        """Outputs, gradients and new values of one step, and the variables that it reaches."""
+
+        def step(seen: Seen, call: Call, numbers: Numbers) -> Arrays:
+            return self._gradients(seen, call, numbers, trained, training=True)
+
+        self._uses[call.key("step")] = self._uses[_step_key(call.argsets[0])]
+        outcome = self._run("step", step, call, numbers)
+        return outcome, self._traced[call.key("step")].seen.reached
+
+    def _count_draws(self, call: Call, numbers: Numbers) -> int:
+        """How many of the draws at hand one call takes."""
+        if not call.rng:
+            return 0
+        key = call.key("count")
+        if key not in self._counts:
+            replay = Replay(call.rng, numbers.draws)
+
+            def run(*arguments: Any) -> None:
+                here = Numbers(*arguments)
+                model = self._model(here.weights, call.mode)
+                with self._hooks.replaying(replay, whole=False):
+                    self._call(model, call.argsets[0], here.inputs[0], "out")
+
+            with precision(call.dtype):
+                jax.eval_shape(run, *_arguments(numbers))
+            self._counts[key] = len(replay.drawn)
+        return self._counts[key]
+
     def public_jit(self, call: Call, numbers: Numbers) -> Outcome:
         """The outputs of `nnx.jit` around a real, filled module."""
         seen = Seen()
@@ -134,6 +230,7 @@ class Programs:
             return self._apply(seen, model, call, [inputs], numbers.draws, "out")
 
         with precision(call.dtype):
+            self._trace("forward", self._forward, call, numbers)  # refuses what may not run
             if self._construct is None:
                 jitted = jax.jit(lambda inputs: run(self._function, inputs))
                 arrays = jitted(numbers.inputs[0])
@@ -142,11 +239,34 @@ class Programs:
                 arrays = nnx.jit(run)(model, numbers.inputs[0])
             return Outcome(_to_host(arrays), seen.outputs, seen.drawn)
 
+    def eager(self, call: Call, numbers: Numbers) -> Outcome:
+        """The outputs of a plain call on real arrays, outside of any trace."""
+        seen = Seen()
+        with precision(call.dtype):
+            model: Any = self._function
+            if self._construct is not None:
+                model = self._real_model(self._construct, call, numbers.weights)
+            inputs = [{n: jnp.array(v) for n, v in x.items()} for x in numbers.inputs]
+            arrays = self._apply(seen, model, call, inputs, numbers.draws, "out")
+            return Outcome(_to_host(arrays), seen.outputs, seen.drawn)
+
+    def operations(self, call: Call, numbers: Numbers) -> int:
+        """How many operations a plain call would compile one by one."""
+        with precision(call.dtype):
+            traced = self._trace("forward", self._forward, call, numbers)
+        return distinct_operations(traced.stage.jaxpr)
+
+    def retrace(self, call: Call, numbers: Numbers) -> None:
+        """Trace a forward program once more: it must be the program that was run."""
+        with precision(call.dtype):
+            traced = self._trace("forward", self._forward, call, numbers)
+            same_program(traced.stage.jaxpr, traced.trace().jaxpr)
+
     def _run(self, kind: str, body: Callable[..., Arrays], call: Call, numbers: Numbers) -> Outcome:
         with precision(call.dtype):
             traced = self._trace(kind, body, call, numbers)
             if traced.compiled is None:
-                traced.compiled = compile_quickly(traced.stage.lower())
+                traced.compiled = compile_for(traced.stage, self._uses[call.key(kind)])
             arrays = traced.compiled(*_arguments(numbers))
             return Outcome(_to_host(arrays), traced.seen.outputs, traced.seen.drawn)
 
@@ -160,8 +280,12 @@ class Programs:
             def program(*arguments: Any) -> Arrays:
                 return body(seen, call, Numbers(*arguments))
 
-            stage = jax.jit(program).trace(*_arguments(numbers))
-            self._traced[key] = Traced(stage, seen)
+            def trace() -> Any:
+                return jax.jit(lambda *arguments: program(*arguments)).trace(*_arguments(numbers))
+
+            stage = trace()
+            refuse_callbacks(stage.jaxpr)
+            self._traced[key] = Traced(trace, stage, seen)
         return self._traced[key]
 
     def _forward(self, seen: Seen, call: Call, numbers: Numbers) -> Arrays:
@@ -182,20 +306,35 @@ class Programs:
             self._apply(seen, model, call, numbers.inputs, numbers.draws, "out")
         return recorder.outputs
 
-    def _gradients(self, seen: Seen, call: Call, numbers: Numbers, wanted: set[str]) -> Arrays:
+    def _gradients(
+        self,
+        seen: Seen,
+        call: Call,
+        numbers: Numbers,
+        wanted: set[str],
+        training: bool = False,
+    ) -> Arrays:
+        """Outputs and gradients of one call; in training of variables only, with new values."""
         variable, fixed = _split(numbers.weights, lambda name: name in wanted)
-        moving, still = _split(numbers.inputs[0], lambda name: True)
+        moving, still = _split(numbers.inputs[0], lambda name: not training)
+        reached = Reached()
 
         def loss(variable: Arrays, moving: Arrays) -> tuple[Any, Arrays]:
-            model = self._model({**fixed, **variable}, call.mode)
+            values = reached.mark(variable) if training else variable
+            model = self._model({**fixed, **values}, call.mode)
             inputs = [{**still, **moving}]
-            outputs = self._apply(seen, model, call, inputs, numbers.draws, "out")
-            return _weighted_sum(outputs, numbers.cotangents), outputs
+            results = self._apply(seen, model, call, inputs, numbers.draws, "out")
+            total = _weighted_sum(results, numbers.cotangents[0])
+            if training:
+                new = {n: v.get_value() for n, v in variables(model).items()}
+                results.update({f"new/{name}": value for name, value in new.items()})
+            return total, results
 
         derive = jax.grad(loss, argnums=(0, 1), has_aux=True)
-        (by_variable, by_input), outputs = derive(variable, moving)
+        (by_variable, by_input), results = derive(variable, moving)
+        seen.reached = reached.names
         return {
-            **outputs,
+            **results,
             **{f"var/{name}": grad for name, grad in by_variable.items()},
             **{f"input/{name}": grad for name, grad in by_input.items()},
         }
@@ -221,13 +360,19 @@ class Programs:
         seen.drawn = replay.drawn
         with self._hooks.replaying(replay):
             for step, (argset, tensors) in enumerate(zip(call.argsets, inputs, strict=True)):
-                args, kwargs = build_arguments(argset, tensors)
-                spec, leaves = flatten_output(model(*args, **kwargs))
+                spec, leaves = self._call(model, argset, tensors, prefix.format(step=step))
                 outputs.append(spec)
-                under = prefix.format(step=step)
-                results.update({f"{under}/{p}": jnp.asarray(leaf) for p, leaf in leaves.items()})
+                results.update(leaves)
         seen.outputs = outputs
         return results
+
+    def _call(
+        self, model: Any, argset: Mapping[str, Any], tensors: Arrays, prefix: str
+    ) -> tuple[Json, Arrays]:
+        """One call of the entry: the spec of its output, and its tensors under `prefix`."""
+        args, kwargs = build_arguments(argset, tensors)
+        spec, leaves = flatten_output(self._invoke(model, args, kwargs))
+        return spec, {f"{prefix}/{path}": jnp.asarray(leaf) for path, leaf in leaves.items()}
 
     def _real_model(self, construct: Construct, call: Call, weights: Arrays) -> Any:
         """The module as users hold it: real arrays, no trace around it.
@@ -244,10 +389,14 @@ class Programs:
             seen.extend([graph, nnx.to_flat_state(mapped)])
             return other
 
-        other = compile_quickly(jax.jit(rest).lower())()
+        other = compile_for(jax.jit(rest).trace(), 1)()
         graph, mapped = seen
         real = [(path, v.replace(jax.device_put(weights[dotted(path)]))) for path, v in mapped]
         return nnx.merge(graph, nnx.from_flat_state(real), other)
+
+
+def _step_key(argset: Mapping[str, Any]) -> str:
+    return "step" + json.dumps(argset)
 
 
 def _draw_keys(rng: Sequence[Mapping[str, Any]]) -> list[Any]:

@@ -92,14 +92,15 @@ class RandomHooks:
         self._stack.close()
 
     @contextmanager
-    def replaying(self, replay: Replay) -> Iterator[None]:
-        """Hand out the draws of `replay`, and check at the end that none is left."""
+    def replaying(self, replay: Replay, whole: bool = True) -> Iterator[None]:
+        """Hand out the draws of `replay`, and check at the end that none is left of the whole."""
         self._replay = replay
         try:
             yield
         finally:
             self._replay = None
-        replay.finish()
+        if whole:
+            replay.finish()
 
     def _hook(self, kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(original)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -44,6 +45,14 @@ def build_arguments(
     args = [_build(str(index), spec, tensors) for index, spec in enumerate(argset.get("args", []))]
     kwargs = {name: _build(name, spec, tensors) for name, spec in argset.get("kwargs", {}).items()}
     return args, kwargs
+
+
+def example_arguments(argset: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments of the right shapes and dtypes, all zeros."""
+    zeros = {
+        path: np.zeros(spec["shape"], jnp.dtype(spec["dtype"])) for path, spec in leaf_paths(argset)
+    }
+    return build_arguments(argset, zeros)
 
 
 def _build(path: str, spec: Mapping[str, Any], tensors: Mapping[str, Any]) -> Any:

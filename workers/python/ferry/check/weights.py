@@ -51,6 +51,12 @@ class Entry:
         return all(step.invertible for step in self.bound)
 
     @property
+    def isometric(self) -> bool:
+        """Whether a step of an optimizer on the target is the same step on each source."""
+        scaled = any(op["op"] == "scale" and abs(op["by"]) != 1 for op in self.ops)
+        return self.invertible and not scaled
+
+    @property
     def plain(self) -> bool:
         """Whether the entry uses each element of its sources exactly once."""
         once = len(set(self.sources)) == len(self.sources)
@@ -122,6 +128,27 @@ class WeightMap:
                     lost.add(source)
         stateful = (name for name, t in self.tensors.items() if t["kind"] != "parameter")
         return {name: found[name] for name in stateful if name in found and name not in lost}
+
+    def parameters(
+        self, variables: Mapping[str, Array], before: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], list[str]]:
+        """The source's trainable parameters after training, and those that can't be compared.
+
+        The latter are parts of a sum, or scaled: an optimizer moves the variable by steps that
+        are not those of its parts. A parameter that no variable holds keeps its value `before`.
+        """
+        found: dict[int, Array] = {}
+        lost: set[int] = set()
+        for entry in self.entries:
+            for source, value in entry.pull(variables[entry.to], Way.INVERSE):
+                storage = self.tensors[source]["storage"]
+                found[storage] = found[storage] + value if storage in found else value
+                if not entry.isometric:
+                    lost.add(storage)
+        names = [n for n, t in self.tensors.items() if t["kind"] == "parameter" and _moves(t)]
+        assumed = [n for n in names if self.tensors[n]["storage"] in lost]
+        values = {n: found.get(self.tensors[n]["storage"]) for n in names if n not in assumed}
+        return {n: before[n] if v is None else v for n, v in values.items()}, assumed
 
     def sources(self) -> list[str]:
         """The names of the source's tensors that the map uses."""
@@ -259,6 +286,10 @@ def _parse(weights: Any) -> tuple[list[Any], list[str]]:
     if not isinstance(params, list) or not _is_list_of(ignored, str):
         raise WeightMapError("format", '"params" must be a list, "ignored" a list of names')
     return params, ignored
+
+
+def _moves(tensor: Json) -> bool:
+    return bool(tensor.get("trainable", True)) and is_floating(tensor["dtype"])
 
 
 def _is_list_of(value: Any, kind: type) -> bool:

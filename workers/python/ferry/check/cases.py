@@ -1,0 +1,180 @@
+"""The cases of a plan, run on a candidate: what each stage runs and which arrays it hands back.
+
+Names are those of the expected tensors (`docs/steps.md`, section 5); gradients, state and
+trained parameters come back in the source's space through the weight map.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping
+
+from ferry.check import eager
+from ferry.check.model import Blueprint
+from ferry.check.oracle import Oracle
+from ferry.check.program import Outcome, Programs
+from ferry.check.tensors import Array
+from ferry.check.weights import WeightMap
+from ferry.step import Json
+
+
+class Cases:
+    """Runs cases and keeps what they gave."""
+
+    def __init__(self, oracle: Oracle, trees: Iterable[ast.Module]) -> None:
+        """`trees` are the candidate's files, by which it is seen whether it may tell traces."""
+        self._oracle = oracle
+        self._trees = trees
+        self.programs: Programs | None = None
+        self.blueprint: Blueprint | None = None
+        self.map: WeightMap | None = None
+        self.arrays: dict[str, Array] = {}
+        self.outputs: Json = {}
+        self.draws: Json = {}
+        self.absent: Json = {}
+        self.assumed: Json = {}
+        self.assumptions: list[Json] = []
+        self._runners: dict[str, Callable[[Json], None]] = {
+            "forward_f64": self._forward,
+            "forward_f32": self._forward,
+            "resize": self._forward,
+            "gradients": self._gradients,
+            "train_state": self._train_state,
+            "optimizer": self._optimizer,
+            "jit": self._jit,
+            "heldout": self._forward,
+            "worst_case": self._forward,
+        }
+
+    def of(self, stage: str) -> list[Json]:
+        """The plan's cases of a stage, none for one that has no cases."""
+        return self._oracle.cases(stage) if stage in self._runners else []
+
+    def run(self, stage: str) -> None:
+        """Run all cases of a stage."""
+        cases = self.of(stage)
+        for case in cases:
+            self._expect(case)
+        for case in cases:
+            self._runners[stage](case)
+
+    def locate(self) -> None:
+        """The outputs of every submodule call in the first float64 case, and nothing else."""
+        case = self.of("forward_f64")[0]
+        self._keep(case, self._the_programs().submodules(*self._oracle.call(case)))
+
+    def _expect(self, case: Json) -> None:
+        """Announce the programs of a case to whoever compiles them."""
+        call, programs = self._oracle.signature(case), self._the_programs()
+        if case["stage"] == "optimizer":
+            programs.expect_training(call)
+        else:
+            programs.expect(_program_of(case), call)
+
+    def _forward(self, case: Json) -> None:
+        if case.get("gradients"):
+            self._gradients(case)
+            return
+        if case.get("mutates"):
+            self._assume_effects(case)
+        self._keep(case, self._the_programs().forward(*self._oracle.call(case)))
+
+    def _gradients(self, case: Json) -> None:
+        wanted = self.map.trainable() if self.map is not None else set()
+        call, numbers = self._oracle.call(case)
+        outcome = self._the_programs().gradients(call, numbers, wanted)
+        arrays = _outputs(outcome.arrays)
+        by_input = under("input/", outcome.arrays)
+        arrays.update({f"grad/input/{path}": grad for path, grad in by_input.items()})
+        if self.map is not None:
+            by_source = self.map.gradients(under("var/", outcome.arrays))
+            arrays.update({f"grad/param/{name}": grad for name, grad in by_source.items()})
+        self._keep(case, Outcome(arrays, outcome.outputs, outcome.drawn))
+
+    def _train_state(self, case: Json) -> None:
+        call, numbers = self._oracle.call(case)
+        outcome = self._the_programs().steps(call, numbers)
+        arrays = _outputs(outcome.arrays)
+        if self.map is not None:
+            state = self.map.state(under("var/", outcome.arrays), numbers.weights)
+            arrays.update({f"state/{name}": value for name, value in state.items()})
+            absent = [f"state/{name}" for name in self.map.buffers() if name not in state]
+            if absent:
+                self.absent[case["id"]] = absent
+        self._keep(case, Outcome(arrays, outcome.outputs, outcome.drawn))
+
+    def _optimizer(self, case: Json) -> None:
+        assert self.map is not None and self.blueprint is not None
+        call, numbers = self._oracle.call(case)
+        recipe, trained = case["optimizer"], self.blueprint.trained
+        outcome = self._the_programs().training(call, numbers, recipe, trained)
+        before = self._oracle.source_weights(case["draw"], case["dtype"])
+        found, assumed = self.map.parameters(under("var/", outcome.arrays), before)
+        arrays = _outputs(outcome.arrays)
+        arrays.update({f"param/{name}": value for name, value in found.items()})
+        if assumed:
+            self._assume_sums(case, assumed)
+        self._keep(case, Outcome(arrays, outcome.outputs, outcome.drawn))
+
+    def _jit(self, case: Json) -> None:
+        call, numbers = self._oracle.call(case)
+        programs = self._the_programs()
+        compiled = programs.public_jit(call, numbers)
+        self._keep(case, compiled)
+        programs.retrace(call, numbers)
+        few = programs.operations(call, numbers) <= eager.FEW_OPERATIONS
+        if few or eager.may_tell_traces(self._trees):
+            with eager.quick_operations():
+                plain = programs.eager(call, numbers)
+            truth = _outputs(under(f"{case.get('truth')}/", self.arrays))
+            eager.compare(plain.arrays, compiled.arrays, truth)
+
+    def _keep(self, case: Json, outcome: Outcome) -> None:
+        """Store a case's arrays and what was seen while tracing it."""
+        name = case["id"]
+        self.arrays.update({f"{name}/{path}": array for path, array in outcome.arrays.items()})
+        several = "inputs" in case
+        self.outputs[name] = outcome.outputs if several else outcome.outputs[0]
+        if outcome.drawn:
+            self.draws[name] = outcome.drawn
+
+    def _assume_sums(self, case: Json, names: list[str]) -> None:
+        self.assumed[case["id"]] = [f"param/{name}" for name in names]
+        self._assume(
+            "optimizer_sum",
+            "the map adds or scales parameters, so an optimizer moves them by other steps than in "
+            f"the source: {', '.join(names)}",
+        )
+
+    def _assume_effects(self, case: Json) -> None:
+        names = ", ".join(case["mutates"])
+        self._assume(
+            "argument_effects_not_checked",
+            f"the source changes arguments in place ({names}), which arrays of jax do not allow",
+        )
+
+    def _assume(self, code: str, text: str) -> None:
+        found = {"code": code, "text": text, "file": None, "line": None}
+        if found not in self.assumptions:
+            self.assumptions.append(found)
+
+    def _the_programs(self) -> Programs:
+        assert self.programs is not None
+        return self.programs
+
+
+def _program_of(case: Json) -> str:
+    """The kind of program that runs a case."""
+    if case["stage"] == "train_state":
+        return "steps"
+    differentiated = case["stage"] == "gradients" or case.get("gradients")
+    return "gradients" if differentiated else "forward"
+
+
+def under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays below `prefix`, without it."""
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+
+def _outputs(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if name.startswith("out/")}

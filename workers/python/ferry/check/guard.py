@@ -1,0 +1,268 @@
+"""What a candidate's Python may not do while it is checked, noticed as it does it.
+
+A candidate is a model: it needs neither files, environment, threads, frames of its callers nor
+torch, and it leaves jax, flax and numpy as they are. None of this could make a wrong candidate
+right, because the expected values are nowhere in the process; it could make the code that was
+checked another one than the code that is delivered. So whatever is noticed fails the stage in
+which it happened and every later one, even where the candidate caught the exception.
+
+Interpreter events (PEP 578) tell who does what: an event is the candidate's if the innermost
+frame that is not a library's own detour belongs to one of its files.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import types
+from collections.abc import Container, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack
+from typing import Any
+from unittest import mock
+
+import jax
+
+from ferry.step import StepError
+
+#: What a candidate may not import: its output must stand alone, without PyTorch.
+FORBIDDEN = ("torch", "torchvision", "torchaudio", "ferry")
+
+#: Packages whose functions and classes a candidate must leave alone.
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "ferry", "builtins")
+
+# How far an event is followed outwards to a file of the candidate: through no other frame,
+# through frames of the standard library, or through all but those of the import system.
+DIRECT, STANDARD, ANY = "direct", "standard", "any"
+
+EVENTS: dict[str, tuple[str, str]] = {
+    "compile": (DIRECT, "dynamic_code"),
+    "exec": (DIRECT, "dynamic_code"),
+    "open": (ANY, "reads_files"),
+    "os.listdir": (ANY, "reads_files"),
+    "os.scandir": (ANY, "reads_files"),
+    "os.system": (ANY, "starts_process"),
+    "os.exec": (ANY, "starts_process"),
+    "os.fork": (ANY, "starts_process"),
+    "os.posix_spawn": (ANY, "starts_process"),
+    "subprocess.Popen": (ANY, "starts_process"),
+    "socket.__new__": (ANY, "opens_socket"),
+    "mmap.__new__": (STANDARD, "reads_memory"),
+    "ctypes.dlopen": (STANDARD, "reads_memory"),
+    "ctypes.dlsym": (STANDARD, "reads_memory"),
+    "ctypes.cdata": (STANDARD, "reads_memory"),
+    "ctypes.cdata/buffer": (STANDARD, "reads_memory"),
+    "ctypes.string_at": (STANDARD, "reads_memory"),
+    "_thread.start_new_thread": (STANDARD, "starts_thread"),
+    "gc.get_objects": (STANDARD, "inspects_process"),
+    "gc.get_referrers": (STANDARD, "inspects_process"),
+    "gc.get_referents": (STANDARD, "inspects_process"),
+    "sys._getframe": (STANDARD, "inspects_stack"),
+    "sys._current_frames": (STANDARD, "inspects_stack"),
+    "sys.settrace": (STANDARD, "inspects_stack"),
+    "sys.setprofile": (STANDARD, "inspects_stack"),
+    "sys.addaudithook": (STANDARD, "inspects_process"),
+    "object.__getattr__": (DIRECT, "inspects_stack"),
+    "object.__setattr__": (DIRECT, "patches_library"),
+    "import": (ANY, "forbidden_import"),
+}
+
+#: Attributes that lead from an exception or a generator to frames.
+FRAME_ATTRIBUTES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
+
+#: Attributes by which a function becomes another one.
+CODE_ATTRIBUTES = ("__code__", "__defaults__", "__kwdefaults__")
+
+#: Modules of the standard library that hand frames on; others use them for their own ends.
+FRAME_MODULES = ("inspect.py", "traceback.py")
+
+STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
+SITE_PACKAGES = os.sep + "site-packages" + os.sep
+
+Snapshot = list[tuple[Any, dict[str, Any]]]
+
+_current: Guard | None = None
+_installed = False
+
+
+class Guard:
+    """Watches one candidate from before its import until `close`."""
+
+    def __init__(self, files: Container[str]) -> None:
+        self._files = files
+        self._stack = ExitStack()
+        self._snapshot: Snapshot = []
+        self._config: dict[str, Any] = {}
+        self._busy = False
+        self.found: StepError | None = None
+
+    def open(self) -> None:
+        """Start watching; a backend must be there, so that starting it is not the candidate's."""
+        global _current, _installed
+        jax.devices()
+        self._config = dict(jax.config.values)
+        if not _installed:
+            sys.addaudithook(_on_event)
+            _installed = True
+        self._stack.enter_context(mock.patch.object(os, "environ", _Environment(self, os.environ)))
+        self._snapshot = list(_definitions())
+        self._hide_ferry()
+        _current = self
+
+    def close(self) -> None:
+        """Stop watching and put everything back."""
+        global _current
+        _current = None
+        self._stack.close()
+        for name, value in self._config.items():
+            if jax.config.values[name] != value:
+                jax.config.update(name, value)
+
+    def verify(self) -> None:
+        """Raise what was noticed so far, or a library that is not as it was."""
+        if self.found is None:
+            changed = next(_changes(self._snapshot), None)
+            if jax.config.values["jax_disable_jit"]:
+                changed = "jax.jit (by jax_disable_jit)"
+            if changed is not None:
+                self.found = _error("patches_library", f"the candidate replaces {changed}")
+        if self.found is not None:
+            raise self.found
+
+    def event(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Judge one interpreter event; raises in the candidate's face where it is refused."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            reach, why = EVENTS[name]
+            if _concerns(name, arguments) and self._is_own(sys._getframe(2), name, reach):
+                self.refuse(why, f"{name} {_shown(arguments)}".strip())
+        finally:
+            self._busy = False
+
+    def refuse(self, why: str, what: str) -> None:
+        """Remember and raise a violation."""
+        self.found = self.found or _error(why, f"the candidate may not do this: {what}")
+        raise self.found
+
+    def reads_environment(self) -> None:
+        """Called where `os.environ` is read."""
+        if not self._busy and self._is_own(sys._getframe(2), "environ", STANDARD):
+            self.refuse("reads_environment", "read the environment")
+
+    def _is_own(self, frame: types.FrameType | None, event: str, reach: str) -> bool:
+        """Whether the candidate is who caused an event, seen from the frame it happened in."""
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if name in self._files:
+                return True
+            if not _is_transparent(name, event, reach):
+                return False
+            frame = frame.f_back
+        return False
+
+    def _hide_ferry(self) -> None:
+        """Take this package out of `sys.modules`: what imports it from now on is noticed."""
+        hidden = {n: m for n, m in sys.modules.items() if n.partition(".")[0] == "ferry"}
+        for name in hidden:
+            del sys.modules[name]
+        self._stack.callback(sys.modules.update, hidden)
+
+
+def _on_event(name: str, arguments: tuple[Any, ...]) -> None:
+    if _current is not None and name in EVENTS:
+        _current.event(name, arguments)
+
+
+def _concerns(name: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether an event of this kind is one that matters."""
+    if name == "import":
+        return str(arguments[0]).partition(".")[0] in FORBIDDEN
+    if name == "object.__getattr__":
+        return arguments[1] in FRAME_ATTRIBUTES
+    if name == "object.__setattr__":
+        return arguments[1] in CODE_ATTRIBUTES
+    return True
+
+
+def _is_transparent(file: str, event: str, reach: str) -> bool:
+    """Whether a frame of `file` may act for whoever called it."""
+    importing = file.startswith("<frozen importlib")
+    standard = file.startswith(("<frozen", STANDARD_LIBRARY)) and SITE_PACKAGES not in file
+    if event == "import":
+        return standard
+    if reach == DIRECT or importing or file.endswith("linecache.py"):
+        return False
+    if event == "sys._getframe":
+        return standard and file.endswith(FRAME_MODULES)
+    return reach == ANY or standard or file == __file__
+
+
+def _definitions() -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The functions and classes of the libraries' modules, and the methods of the classes."""
+    modules = [
+        module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in LIBRARIES and module is not None
+    ]
+    classes: set[type] = set()
+    for module in modules:
+        named = {n: v for n, v in list(vars(module).items()) if callable(v)}
+        classes.update(v for v in named.values() if isinstance(v, type))
+        yield module, named
+    for cls in classes:
+        if cls.__module__.partition(".")[0] in LIBRARIES:
+            yield cls, {n: v for n, v in vars(cls).items() if isinstance(v, METHODS)}
+
+
+METHODS = (types.FunctionType, property, classmethod, staticmethod)
+
+
+def _changes(snapshot: Snapshot) -> Iterator[str]:
+    for owner, before in snapshot:
+        now = vars(owner)
+        for name, value in before.items():
+            if now.get(name) is not value:
+                yield f"{getattr(owner, '__name__', owner)}.{name}"
+
+
+def _error(why: str, message: str) -> StepError:
+    code = "candidate_import" if why == "forbidden_import" else "candidate_error"
+    return StepError(code, message, why=why)
+
+
+def _shown(arguments: tuple[Any, ...]) -> str:
+    """The first argument of an event, if it is text."""
+    return arguments[0][:80] if arguments and isinstance(arguments[0], str) else ""
+
+
+class _Environment(MutableMapping[str, str]):
+    """`os.environ`, which the candidate may write but not read."""
+
+    def __init__(self, guard: Guard, inner: Mapping[str, str]) -> None:
+        self._guard = guard
+        self._values = dict(inner)
+
+    def __getitem__(self, name: str) -> str:
+        self._guard.reads_environment()
+        return self._values[name]
+
+    def setdefault(self, name: str, default: Any = None) -> str:
+        """Set without telling what was there."""
+        self._values.setdefault(name, default)
+        return str(default)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._values[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._guard.reads_environment()
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        self._guard.reads_environment()
+        return len(self._values)
