@@ -40,7 +40,7 @@ embed_name = $(firstword $(subst =, ,$(1)))
 embed_file = $(lastword $(subst =, ,$(1)))
 GEN := $(foreach p,$(EMBED),$(B)/gen/$(call embed_name,$(p)).h)
 
-.PHONY: all deps demo test sanitize lint bench help clean unit
+.PHONY: all deps demo test verdict-gate sanitize lint bench help clean unit
 all: $(B)/ferryd $(B)/ferry-jail $(B)/python $(if $(filter-out build,$(B)),$(B)/envs) ## build the daemon
 
 deps: ## install Debian packages and the pinned Python environments
@@ -96,6 +96,9 @@ test: ## install, build and run all tests
 	@$(MAKE) -s -j2 all
 	@tools/test.sh
 
+verdict-gate: all ## seeded bugs, correct ports and rewrites through verify jobs
+	@build/envs/tools/bin/python tests/gate/gate.py --table
+
 sanitize: ## C units and API tests under ASan+UBSan and under TSan
 	@$(MAKE) -s -j2 B=build/asan SANITIZE=address,undefined unit
 	@$(MAKE) -s -j2 B=build/tsan SANITIZE=thread unit
@@ -111,6 +114,6 @@ clean: ## remove what was built, but for the Python environments
 	@rm -rf build/obj build/gen build/tests build/ferryd build/ferry-jail build/python build/asan build/tsan
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

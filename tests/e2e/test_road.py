@@ -164,6 +164,9 @@ def test_a_resubmission_is_answered_from_the_store(daemon: Daemon, small: dict) 
     finished = [data for kind, data in daemon.events(again["id"]) if kind == "step.finished"]
     cached = {data["step"] for data in finished if data["cached"]}
     assert {"inspect", "capture", "draft", "check"} <= cached
+    daemon.wait(again["id"])
+    report = daemon.get(f"/v1/jobs/{again['id']}/report").json()
+    assert "seccomp" in report["confinement"]["jax"]  # what was in force when the steps ran
 
 
 def test_a_python_side_counter_makes_it_differ(daemon: Daemon) -> None:

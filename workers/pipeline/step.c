@@ -196,9 +196,11 @@ static int step_judge(struct run *r, enum step_kind kind, bool candidate, const 
 
 /* The key in the event ties the stored step to the job, so that both go together. */
 static int step_finish(struct run *r, enum step_kind kind, enum function function, const char *key,
-                       double seconds, bool cached, struct err *e)
+                       const struct step_out *out, double seconds, bool cached, struct err *e)
 {
     const char *name = FUNCTIONS[function].name;
+    (void)json_object_set(r->confinement, FUNCTIONS[function].env == SANDBOX_TORCH ? "torch" : "jax",
+                          json_object_get(out->result, "confinement"));
     double before = json_number_value(json_object_get(r->seconds, name));
     (void)json_object_set_new(r->seconds, name, json_real(before + seconds));
     int total, done = progress(r, kind, &total) + 1;
@@ -218,14 +220,14 @@ static int step_fresh(struct run *r, enum step_kind kind, enum function function
         metric_add(METRIC_STEPS, kind, 1);
         metric_add(METRIC_STEP_MICROSECONDS, kind, (int64_t)(result.wall_s * 1e6));
         log_output(r, step->name, &result);
-        const char *env = step->env == SANDBOX_TORCH ? "torch" : "jax";
-        if (result.confinement)
-            (void)json_object_set(r->confinement, env, result.confinement);
         rc = step_judge(r, kind, FUNCTIONS[function].candidate, step, &result);
-        if (rc == RUN_GO_ON)
+        if (rc == RUN_GO_ON) { /* kept with the result: a report says what was in force when the step ran */
+            (void)json_object_set_new(result.result, "confinement",
+                                      result.confinement ? json_incref(result.confinement) : json_array());
             rc = step_to_store(r, key, step, &result, out, e);
+        }
         if (rc == 0)
-            rc = step_finish(r, kind, function, key, result.wall_s, false, e);
+            rc = step_finish(r, kind, function, key, out, result.wall_s, false, e);
     }
     sandbox_result_fini(&result);
     return rc;
@@ -251,7 +253,7 @@ int step_run(struct run *r, enum step_kind kind, enum function function, json_t 
     if (rc == 1) {
         metric_add(METRIC_STEPS_CACHED, kind, 1);
         buf_printf(&r->log, "== %s: from the store\n", name);
-        return step_finish(r, kind, function, key, 0, true, e);
+        return step_finish(r, kind, function, key, out, 0, true, e);
     }
     if (rc != 0)
         return rc;
