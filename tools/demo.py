@@ -67,7 +67,8 @@ def print_table(jobs: list[dict[str, Any]]) -> None:
             f" {job['usage']['seconds']:>8.2f} {lines:>14}"
         )
     unrun = [row["name"] for row in jobs[0]["result"]["stages"] if row["status"] == "not_run"]
-    print(f"\n  Not run in this version, and so not proven: {', '.join(unrun)}.")
+    if unrun:
+        print(f"\n  Not run, and so not proven: {', '.join(unrun)}.")
 
 
 def print_refusal(job: dict[str, Any]) -> None:
