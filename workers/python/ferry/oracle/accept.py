@@ -137,10 +137,10 @@ class Search:
                 self._try(name, arguments, base)
 
     def _try(self, name: str, arguments: Arguments, base: Leaves) -> None:
-        """One input, in each precision in which its outputs are more than rounding errors."""
+        """One input, in each precision in which its outputs are neither rounding errors nor ties."""
         weights = self.record.weights[0]
         run = self.runner.forward(weights, arguments, "float64")
-        if has_nonfinite(run.leaves) or collapsed(run.leaves, base):
+        if run.random.tied or has_nonfinite(run.leaves) or collapsed(run.leaves, base):
             return
         prober = Prober(self.runner, self.inputs.movable)
         noise = prober.conditioning(weights, arguments, run, ULP)
@@ -155,9 +155,8 @@ class Search:
         truth = self.record.add(case, run)
         single = self.runner.forward(weights, arguments, "float32", run.random.draws)
         moved = prober.conditioning(weights, arguments, run, FLOAT32_ULP)
-        if has_nonfinite(single.leaves) or moved > max(
-            LENIENCE * apart(single, run), FLOAT32_FLOOR
-        ):
+        allowed = max(LENIENCE * apart(single, run), FLOAT32_FLOOR)
+        if single.random.tied or has_nonfinite(single.leaves) or moved > allowed:
             return
         case = new_case("worst_case", 0, index, "float32", truth["id"])
         self.record.add(case | {"pattern": name}, single)

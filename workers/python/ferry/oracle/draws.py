@@ -41,6 +41,10 @@ OPS = {
 }
 
 
+# operations whose order among equal values torch leaves open
+UNORDERED = {"topk", "sort", "median", "mode"}
+
+
 @dataclass
 class Draw:
     """One draw: the values it gave, and the numbers it was asked for."""
@@ -65,7 +69,8 @@ class Draws(EagerMode):
 
     Drawn floats are rounded to what float32 holds, so that a float32 run can repeat the
     draws of its float64 truth. ``diverged`` says that a replay did not fit by position,
-    ``drew_elsewhere`` that the run drew from a generator that is not torch's.
+    ``drew_elsewhere`` that the run drew from a generator that is not torch's, ``tied`` that
+    an operation had to order equal values, which torch does as it likes.
     """
 
     def __init__(self, replay: list[Draw] | None = None) -> None:
@@ -73,6 +78,7 @@ class Draws(EagerMode):
         self.draws: list[Draw] = []
         self.diverged = False
         self.drew_elsewhere = False
+        self.tied = False
         self._replay = replay
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -85,6 +91,8 @@ class Draws(EagerMode):
         elif op is not None:
             drawn = args[1] if op == "uniform" and name.startswith("rrelu") else result
             self._record(op, _params(func, args, kwargs), drawn)
+        elif name in UNORDERED and not self.tied:
+            self.tied = has_ties(func, args, kwargs)
         return result
 
     def _record(self, op: str, params: dict[str, float], drawn: Tensor) -> None:
@@ -101,6 +109,25 @@ class Draws(EagerMode):
         values = drawn.detach().clone(memory_format=torch.contiguous_format)
         values = values != 0 if op == "bernoulli" else values
         self.draws.append(Draw(op, params, values))
+
+
+def has_ties(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether what an ordering operation gives depends on the order of equal values."""
+    named = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
+    values, dim = named["self"], named.get("dim", -1)
+    if named.get("stable") or values.dim() == 0:
+        return False
+    largest = bool(named.get("largest", named.get("descending", False)))
+    if func._schema.name == "aten::topk":
+        largest = bool(named.get("largest", True))
+    ordered = torch.sort(values.detach(), dim=dim, descending=largest, stable=True).values
+    # of topk only the first k are given, and the next one could have stood among them
+    count = min(int(named.get("k", values.shape[dim])) + 1, values.shape[dim])
+    ordered = ordered.narrow(dim, 0, count)
+    # XLA takes float32's subnormal numbers for zero
+    closest = torch.finfo(torch.float32).tiny if ordered.is_floating_point() else 0
+    gaps = ordered.diff(dim=dim).abs()
+    return bool((gaps < closest).any() if closest else (gaps == 0).any())
 
 
 def _params(func: Any, args: Any, kwargs: dict[str, Any]) -> dict[str, float]:
