@@ -142,8 +142,6 @@ def test_optimizer_steps_are_those_of_torch_optim(net, position):
         torch.testing.assert_close(found, output.detach(), rtol=1e-10, atol=1e-10)
         optimizer.zero_grad()
         (output * net.given[f"ct{index}/0"]).sum().backward()
-        for parameter in twin.unused.parameters():
-            parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
     found = net.results(case, "param")
     assert set(found) == {name for name, _ in twin.named_parameters()}
@@ -155,6 +153,9 @@ def test_parameters_move_visibly(net):
     for case in net.cases("optimizer"):
         start = net.numbered("w0")
         for name, value in net.results(case, "param").items():
+            if name.startswith("unused"):  # no gradient, no step
+                assert torch.equal(value, start[name].double())
+                continue
             moved = float((value - start[name]).norm() / start[name].norm())
             assert 1e-5 < moved < 10, (case["optimizer"]["name"], name, moved)
 

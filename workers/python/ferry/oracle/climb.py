@@ -91,9 +91,12 @@ def _slopes(
         bent = [(low[p] - 2 * v + high[p]).square().mean() for p, v in middle.items()]
         if not bent:
             return None
-        found = torch.autograd.grad(
-            sum(bent[1:], bent[0]), list(moving.values()), allow_unused=True
-        )
+        try:
+            found = torch.autograd.grad(
+                sum(bent[1:], bent[0]), list(moving.values()), allow_unused=True
+            )
+        except RuntimeError:  # a module that keeps a state overwrites what the first calls need
+            return None
     slopes = {
         p: torch.zeros_like(v) if g is None else g
         for (p, v), g in zip(leaves.items(), found, strict=True)

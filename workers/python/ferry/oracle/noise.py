@@ -133,10 +133,11 @@ class Prober:
         """
         first = _outputs(base)
         sides = [self.outputs(weights, arguments, base, side) for side in (size, -size)]
-        return max(_moved(first, second) for second in sides)
+        return max(moved(first, second) for second in sides)
 
 
-def _moved(first: Leaves, second: Leaves) -> float:
+def moved(first: Leaves, second: Leaves) -> float:
+    """The largest relative difference of two runs; 1 where shapes or whole numbers differ."""
     for name, leaf in first.items():
         other = second.get(name)
         if other is None or other.shape != leaf.shape:

@@ -1,8 +1,7 @@
 """The stage optimizer: a few steps of SGD and of AdamW in train mode, by torch's own update rules.
 
 The rules are called as functions, because torch's optimizer classes import the compiler.
-A trainable parameter without a gradient takes its steps with a gradient of zero, so that
-momentum and weight decay treat all parameters alike.
+As there, a parameter whose gradient is None in a step is left alone in that step.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from ferry.oracle.cases import Run, Runner, derived
+from ferry.oracle.draws import Draw
 from ferry.oracle.inputs import call
 from ferry.oracle.recipe import Weights
 from ferry.oracle.state import variables
@@ -25,7 +25,8 @@ from ferry.oracle.trees import Arguments, Leaves, flatten_output, stored
 from ferry.step import StepError
 
 Json = dict[str, Any]
-Rule = Callable[[Json, list[Tensor]], Callable[[list[Tensor]], None]]
+Update = Callable[[list[Tensor | None]], None]
+Rule = Callable[[Json, list[Tensor]], Update]
 
 # the length of a step relative to the parameters'
 STRIDE = 0.02
@@ -68,49 +69,55 @@ def _rounded(value: float) -> float:
     return float(f"{value:.0e}")
 
 
-def _sgd(options: Json, parameters: list[Tensor]) -> Callable[[list[Tensor]], None]:
-    momentum: list[Tensor | None] = [None] * len(parameters)
+def _sgd(options: Json, parameters: list[Tensor]) -> Update:
+    momentum: list[list[Tensor | None]] = [[None] for _ in parameters]
 
-    def update(gradients: list[Tensor]) -> None:
-        sgd(
-            parameters,
-            gradients,
-            momentum,
-            foreach=False,
-            weight_decay=options["weight_decay"],
-            momentum=options["momentum"],
-            lr=options["lr"],
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-        )
+    def update(gradients: list[Tensor | None]) -> None:
+        for parameter, gradient, buffer in zip(parameters, gradients, momentum, strict=True):
+            if gradient is None:
+                continue
+            sgd(
+                [parameter],
+                [gradient],
+                buffer,
+                foreach=False,
+                weight_decay=options["weight_decay"],
+                momentum=options["momentum"],
+                lr=options["lr"],
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+            )
 
     return update
 
 
-def _adamw(options: Json, parameters: list[Tensor]) -> Callable[[list[Tensor]], None]:
+def _adamw(options: Json, parameters: list[Tensor]) -> Update:
     averages = [torch.zeros_like(p) for p in parameters]
     squares = [torch.zeros_like(p) for p in parameters]
     steps = [torch.zeros(()) for _ in parameters]
     first, second = options["betas"]
 
-    def update(gradients: list[Tensor]) -> None:
-        adamw(
-            parameters,
-            gradients,
-            averages,
-            squares,
-            [],
-            steps,
-            foreach=False,
-            amsgrad=False,
-            beta1=first,
-            beta2=second,
-            lr=options["lr"],
-            weight_decay=options["weight_decay"],
-            eps=options["eps"],
-            maximize=False,
-        )
+    def update(gradients: list[Tensor | None]) -> None:
+        for i, gradient in enumerate(gradients):
+            if gradient is None:
+                continue
+            adamw(
+                [parameters[i]],
+                [gradient],
+                [averages[i]],
+                [squares[i]],
+                [],
+                [steps[i]],
+                foreach=False,
+                amsgrad=False,
+                beta1=first,
+                beta2=second,
+                lr=options["lr"],
+                weight_decay=options["weight_decay"],
+                eps=options["eps"],
+                maximize=False,
+            )
 
     return update
 
@@ -118,7 +125,13 @@ def _adamw(options: Json, parameters: list[Tensor]) -> Callable[[list[Tensor]], 
 RULES: Mapping[str, Rule] = {"sgd": _sgd, "adamw": _adamw}
 
 
-def optimize(runner: Runner, weights: Weights, steps: list[Step], options: Json) -> Run:
+def optimize(
+    runner: Runner,
+    weights: Weights,
+    steps: list[Step],
+    options: Json,
+    replay: list[Draw] | None = None,
+) -> Run:
     """Run the steps; each forward's output, and the trainable parameters after the last."""
     model = runner.copies.fresh(weights, "train", "float64")
     assert isinstance(model, nn.Module)
@@ -129,7 +142,7 @@ def optimize(runner: Runner, weights: Weights, steps: list[Step], options: Json)
     }
     distinct = {str(v.storage): v.tensor for v in trainable.values()}
     update = RULES[options["name"]](options, list(distinct.values()))
-    with runner.running("float64") as draws, torch.enable_grad():
+    with runner.running("float64", replay) as draws, torch.enable_grad():
         run = Run(draws)
         for number, step in enumerate(steps):
             output = call(model, step.arguments.copied(wide=True))
@@ -138,13 +151,9 @@ def optimize(runner: Runner, weights: Weights, steps: list[Step], options: Json)
             _require_same(leaves, step.cotangents)
             found = derived(leaves, step.cotangents, distinct)
             with torch.no_grad():
-                update([_or_zeros(found[key], p) for key, p in distinct.items()])
+                update([found[key] for key in distinct])
     run.leaves |= {f"param/{name}": stored(v.tensor) for name, v in trainable.items()}
     return run
-
-
-def _or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:
-    return torch.zeros_like(parameter) if gradient is None else gradient
 
 
 def _require_same(outputs: Leaves, cotangents: Leaves) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ferry.oracle.cases import Run, Runner
 from ferry.oracle.draws import Draw, Draws
 from ferry.oracle.inputs import generator_for
-from ferry.oracle.noise import HEARD, Derivative, Prober
+from ferry.oracle.noise import HEARD, ULP, Derivative, Prober, moved
 from ferry.oracle.optimize import Step, optimize, optimizers
 from ferry.oracle.record import Record, new_case
 from ferry.oracle.state import variables
@@ -21,6 +21,9 @@ from ferry.step import StepError
 Json = dict[str, Any]
 
 # what is found inexact, and the float64 stages that it concerns
+# optimizer steps that move one rounding error further than this decide nothing
+AMPLIFIED = 1e-8
+
 NOISY_STAGES = {
     "outputs": ("forward_f64", "resize", "gradients", "train_state", "optimizer"),
     "gradients": ("gradients", "optimizer"),
@@ -154,11 +157,26 @@ class Stages:
         for options in choices:
             try:
                 run = optimize(self.runner, weights, given, options)
+                noise = self._amplified(given, options, run)
             except StepError as error:
                 record.note(f"no optimizer: {error.message}")
                 return
+            if noise > AMPLIFIED:
+                record.note(
+                    f"no {options['name']}: its steps amplify rounding errors to {noise:.0e}"
+                )
+                continue
             case = new_case("optimizer", 0, order[0], "float64", mode="train")
+            case |= {"noise": float(f"{noise:.1e}")} if noise > HEARD else {}
             self._add_steps(case | {"optimizer": options}, order, run)
+
+    def _amplified(self, given: list[Step], options: Json, run: Run) -> float:
+        """How far the steps move apart when the weights differ by one rounding error."""
+        weights = self.record.weights[0]
+        near, _ = Prober(self.runner, set()).nudge(weights, given[0].arguments, ULP)
+        return moved(
+            run.leaves, optimize(self.runner, near, given, options, run.random.draws).leaves
+        )
 
     def noise(self, movable: set[str]) -> None:
         """Mark the cases of a source that is itself inexact in float64; see `ferry.oracle.noise`."""
