@@ -14,24 +14,27 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[2] / "workers" / "python")]
 
 from oracles import (  # noqa: E402
+    ACCEPT,
     STAGES,
     Checked,
     Oracle,
     candidate_text,
     capture,
+    load_oracle,
     weight_map,
 )
 
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The oracle of a model by its name in `models/`, captured once."""
-    known: dict[str, Oracle] = {}
+    """The oracle of a model by its name in `models/`, captured once; or what accept drew."""
+    known: dict[tuple[str, bool], Oracle] = {}
 
-    def captured(name: str) -> Oracle:
-        if name not in known:
-            known[name] = capture(name, tmp_path_factory.mktemp(name))
-        return known[name]
+    def captured(name: str, accept: bool = False) -> Oracle:
+        if (name, accept) not in known:
+            folder = capture(name, tmp_path_factory.mktemp(name))
+            known.update({(name, part): load_oracle(folder, part) for part in (False, True)})
+        return known[name, accept]
 
     return captured
 
@@ -51,20 +54,24 @@ def check(oracle: Any) -> Any:
         weights: Any = None,
         stages: tuple[str, ...] = STAGES,
         locate: bool = False,
+        accept: bool = False,
+        no_map: bool = False,
+        **more: Any,
     ) -> Checked:
-        recorded = oracle(name)
+        recorded = oracle(name, accept)
         code = candidate_text(name) if text is None else text
         if replace is not None:
             assert replace[0] in code
             code = code.replace(*replace)
         request = {
             "files": [{"path": "source.py", "content": code}],
-            "weights": weight_map(name) if weights is None else weights,
+            "weights": None if no_map else weight_map(name) if weights is None else weights,
             "plan": recorded.plan,
             "tensors": recorded.tensors,
-            "stages": list(stages),
+            "stages": list(ACCEPT if accept else stages),
             "locate": locate,
             "entry": None,
+            **more,
         }
         context = MemoryContext(request, {"given": recorded.given})
         return Checked(run(context), load(context.outputs["actual"]), recorded)

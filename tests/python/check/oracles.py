@@ -18,9 +18,12 @@ MODELS = HERE / "models"
 PACKAGE = ROOT / "workers" / "python"
 
 STAGES = (
-    "parse", "import", "build", "weights", "shapes", "forward_f64", "forward_f32", "gradients",
-    "train_state", "jit",
+    "parse", "import", "build", "weights", "shapes", "forward_f64", "forward_f32", "resize",
+    "gradients", "train_state", "optimizer", "jit",
 )  # fmt: skip
+
+# The stages of what nobody saw before the candidate was final.
+ACCEPT = ("heldout", "worst_case")
 
 # Capture options of the models that need any.
 OPTIONS: dict[str, list[str]] = {
@@ -73,7 +76,8 @@ class Checked:
         Every expected tensor must be there, and no other.
         """
         names = {name for name in self.oracle.expected if name.startswith(prefix)}
-        names -= {f"{case}/{n}" for case, lost in self.result["absent"].items() for n in lost}
+        for said in (self.result["absent"], self.result["assumed"]):
+            names -= {f"{case}/{n}" for case, lost in said.items() for n in lost}
         assert names == {name for name in self.actual if name.startswith(prefix)}
         return max(distance(self.actual[n], self.oracle.expected[n]) for n in names)
 
@@ -90,22 +94,28 @@ def distance(actual: np.ndarray, expected: np.ndarray) -> float:
     return float(gap / scale) if scale else float(gap)
 
 
-def load_oracle(folder: Path) -> Oracle:
+def load_oracle(folder: Path, accept: bool = False) -> Oracle:
+    """What capture recorded, or what accept drew afterwards."""
+    captured = json.loads((folder / "capture.json").read_text())
+    prefix = "accept_" if accept else ""
+    if accept:
+        accepted = json.loads((folder / "accept.json").read_text())
+        captured = {**captured, "plan": accepted["plan"]}
     return Oracle(
-        json.loads((folder / "capture.json").read_text()),
-        (folder / "given.safetensors").read_bytes(),
-        (folder / "expected.safetensors").read_bytes(),
+        captured,
+        (folder / f"{prefix}given.safetensors").read_bytes(),
+        (folder / f"{prefix}expected.safetensors").read_bytes(),
     )
 
 
-def capture(name: str, out: Path) -> Oracle:
-    """Run inspect and capture of a model in the torch interpreter."""
+def capture(name: str, out: Path) -> Path:
+    """Run inspect, capture and accept of a model in the torch interpreter; the folder."""
     python = os.environ.get("FERRY_TORCH_PY", str(ROOT / "build/envs/torch/bin/python"))
     source = MODELS / name / "source.py"
-    command = [python, "-m", "ferry.devrun", "capture", str(source), "--out", str(out)]
+    command = [python, "-m", "ferry.devrun", "capture", str(source), "--whole", "--out", str(out)]
     env = {**os.environ, "PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, *OPTIONS.get(name, [])], check=True, timeout=120, env=env)
-    return load_oracle(out)
+    return out
 
 
 def candidate_text(name: str) -> str:

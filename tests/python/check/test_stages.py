@@ -21,6 +21,8 @@ def test_correct_module(check: Any, name: str) -> None:
     assert found.worst_of("forward_f32") < F32
     assert found.worst_of("gradients") < F64
     assert found.worst_of("train_state") < F64
+    assert found.worst_of("resize") < F64
+    assert found.worst_of("optimizer") < F64
     assert found.worst_of("jit") < F32
 
 
@@ -31,7 +33,7 @@ def test_dtypes_are_those_of_the_stage(check: Any) -> None:
     assert found.actual[f"{f64}/out/logits"].dtype == np.float64
     assert found.actual[f"{f32}/out/logits"].dtype == np.float32
     assert found.result["outputs"][f64]["keys"] == ["logits", "hidden"]
-    assert found.result["shapes"]["x0"]["out/logits"] == {"dtype": "float32", "shape": [2, 7, 11]}
+    assert found.result["shapes"]["x0"]["out/logits"] == {"dtype": "float32", "shape": [3, 7, 11]}
 
 
 def test_constructor_that_needs_values(check: Any) -> None:
@@ -89,9 +91,45 @@ def test_only_the_stages_asked_for(check: Any) -> None:
     )
 
 
-def test_stages_to_come_are_not_run(check: Any) -> None:
-    """A stage that does not exist yet is reported as not run."""
-    assert check("cnn", stages=("resize",)).status("resize") == "not_run"
+def test_stage_without_a_case_is_not_applicable(check: Any) -> None:
+    """heldout is not in capture's plan: accept draws it."""
+    assert check("loss", stages=("heldout",)).status("heldout") == "not_applicable"
+
+
+@pytest.mark.parametrize("name", ["cnn", "gpt", "gru", "config", "loss"])
+def test_held_out_and_worst_cases(check: Any, name: str) -> None:
+    """Fresh weights, sizes and values, and inputs meant to separate rules."""
+    found = check(name, accept=True)
+    assert found.status("heldout") == found.status("worst_case") == "ran"
+    assert found.worst_of("heldout") < F64
+    float64 = {c["id"] for c in found.oracle.plan["cases"] if c["dtype"] == "float64"}
+    wide = [c for c in found.oracle.cases("worst_case") if c in float64]
+    assert max(found.worst(f"{case}/out/") for case in wide) < F64
+
+
+def test_draws_of_an_optimizer_are_counted(check: Any) -> None:
+    """Each step takes its own draws, and none may be left at the end."""
+    old = "self.drop(x.reshape(x.shape[0], -1))"
+    found = check("cnn", replace=(old, "x.reshape(x.shape[0], -1)"), stages=("optimizer",))
+    error = found.error("optimizer")
+    assert error["code"] == "draws_differ"
+    assert "draws 0 times, the source 3" in error["message"]
+
+
+def test_sum_of_parameters_is_assumed(check: Any) -> None:
+    """Two biases in one variable move twice as far: not compared, and said."""
+    found = check("gru", stages=("optimizer",))
+    cases = found.oracle.cases("optimizer")
+    names = ["param/gru.bias_ih_l0", "param/gru.bias_hh_l0"]
+    assert found.result["assumed"] == dict.fromkeys(cases, names)
+    assert [a["code"] for a in found.result["assumptions"]] == ["optimizer_sum"]
+
+
+def test_frozen_weight_as_a_parameter_is_trained(check: Any) -> None:
+    """What the port makes an `nnx.Param` moves, as it would for users."""
+    old = "self.mean = Buffer("
+    found = check("cnn", replace=(old, "self.mean = nnx.Param("), stages=("optimizer", "gradients"))
+    assert found.status("optimizer") == "ran"
 
 
 def test_locate_names_submodule_calls(check: Any) -> None:

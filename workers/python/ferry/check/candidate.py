@@ -60,11 +60,12 @@ class Candidate:
     def load(self, any_style: bool = False) -> None:
         """Import the entry's module from memory and find the entry in it.
 
-        A class must be one of nnx, unless `any_style` is allowed.
+        A class must be one of nnx, unless `any_style` is allowed; then the module may have
+        another name too, where only one file defines the entry.
         """
         self._refuse_forbidden_imports()
         self._finder.install()
-        name = self.entry["module"]
+        name = self._module(anywhere=any_style)
         if name not in {module_name(path) for path in self._finder.sources}:
             raise StepError("candidate_error", f"no file is the module {name}", why="no_entry")
         try:
@@ -83,6 +84,13 @@ class Candidate:
     def unload(self) -> None:
         """Forget the candidate's modules."""
         self._finder.uninstall()
+
+    def _module(self, anywhere: bool) -> str:
+        """The name of the entry's module."""
+        named = str(self.entry["module"])
+        paths = [p for p in self._finder.sources if _defines(self.trees[p], self.entry["name"])]
+        known = named in {module_name(path) for path in self._finder.sources}
+        return module_name(paths[0]) if anywhere and not known and len(paths) == 1 else named
 
     def _refuse_forbidden_imports(self) -> None:
         for path, tree in self.trees.items():
@@ -106,6 +114,12 @@ def _imports(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
                 yield node, alias.name
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node, node.module
+
+
+def _defines(tree: ast.Module, name: str) -> bool:
+    """Whether a file defines a class or function of this name at its top level."""
+    defined = (node for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef)))
+    return any(node.name == name for node in defined)
 
 
 def _find(module: ModuleType, qualified: str) -> Any:

@@ -10,10 +10,12 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 
 from ferry.check import eager
+from ferry.check.call import Outcome
 from ferry.check.model import Blueprint
-from ferry.check.oracle import Oracle
-from ferry.check.program import Outcome, Programs
+from ferry.check.oracle import Oracle, has_gradients
+from ferry.check.program import Programs
 from ferry.check.tensors import Array
+from ferry.check.training import Parts
 from ferry.check.weights import WeightMap
 from ferry.step import Json
 
@@ -42,7 +44,7 @@ class Cases:
             "train_state": self._train_state,
             "optimizer": self._optimizer,
             "jit": self._jit,
-            "heldout": self._forward,
+            "heldout": self._heldout,
             "worst_case": self._forward,
         }
 
@@ -66,15 +68,25 @@ class Cases:
     def _expect(self, case: Json) -> None:
         """Announce the programs of a case to whoever compiles them."""
         call, programs = self._oracle.signature(case), self._the_programs()
-        if case["stage"] == "optimizer":
+        if case.get("optimizer"):
             programs.expect_training(call)
         else:
             programs.expect(_program_of(case), call)
 
+    def _heldout(self, case: Json) -> None:
+        """A case of another stage with fresh numbers; a forward where it says nothing else."""
+        kinds = {"optimizer": self._optimizer, "inputs": self._train_state}
+        kinds["gradients"] = self._gradients
+        runner = next((run for key, run in kinds.items() if case.get(key)), self._forward)
+        if runner == self._forward and _has_own_derivatives(self._trees):
+            self._assume(
+                "own_gradients",
+                "the candidate defines derivatives of its own, which were compared at recorded "
+                "inputs only",
+            )
+        runner(case)
+
     def _forward(self, case: Json) -> None:
-        if case.get("gradients"):
-            self._gradients(case)
-            return
         if case.get("mutates"):
             self._assume_effects(case)
         self._keep(case, self._the_programs().forward(*self._oracle.call(case)))
@@ -107,8 +119,9 @@ class Cases:
         assert self.map is not None and self.blueprint is not None
         call, numbers = self._oracle.call(case)
         recipe, trained = case["optimizer"], self.blueprint.trained
-        outcome = self._the_programs().training(call, numbers, recipe, trained)
         before = self._oracle.source_weights(case["draw"], case["dtype"])
+        parts = Parts([e for e in self.map.entries if not e.isometric and e.to in trained], before)
+        outcome = self._the_programs().training(call, numbers, recipe, trained, parts)
         found, assumed = self.map.parameters(under("var/", outcome.arrays), before)
         arrays = _outputs(outcome.arrays)
         arrays.update({f"param/{name}": value for name, value in found.items()})
@@ -142,8 +155,8 @@ class Cases:
         self.assumed[case["id"]] = [f"param/{name}" for name in names]
         self._assume(
             "optimizer_sum",
-            "the map adds or scales parameters, so an optimizer moves them by other steps than in "
-            f"the source: {', '.join(names)}",
+            "the map adds or scales parameters, and an optimizer moves their sum by other steps "
+            f"than the source moves them; they were moved as in the source: {', '.join(names)}",
         )
 
     def _assume_effects(self, case: Json) -> None:
@@ -164,11 +177,20 @@ class Cases:
 
 
 def _program_of(case: Json) -> str:
-    """The kind of program that runs a case."""
-    if case["stage"] == "train_state":
+    """The kind of program that runs a case without an optimizer."""
+    if "inputs" in case:
         return "steps"
-    differentiated = case["stage"] == "gradients" or case.get("gradients")
-    return "gradients" if differentiated else "forward"
+    return "gradients" if has_gradients(case) else "forward"
+
+
+def _has_own_derivatives(trees: Iterable[ast.Module]) -> bool:
+    """Whether a candidate may define the derivative of a function of its own."""
+    names = {"custom_vjp", "custom_jvp", "custom_gradient"}
+    return any(
+        getattr(node, "attr", getattr(node, "id", getattr(node, "name", None))) in names
+        for tree in trees
+        for node in ast.walk(tree)
+    )
 
 
 def under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

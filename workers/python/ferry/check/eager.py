@@ -1,8 +1,8 @@
 """A plain call of the model, operation by operation, against the compiled one.
 
 All other stages trace the candidate; its users may also call it outside of `jit`, where Python
-sees real arrays. A plain call compiles each kind of operation on its own, which costs about 15
-ms each, so it is made for small programs and for every candidate whose text could tell a trace
+sees real arrays. A plain call compiles each kind of operation on its own, about 15 ms each,
+so it is made for small programs and for every candidate whose text could tell a trace
 from a plain call.
 """
 
@@ -16,10 +16,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from ferry.check.precision import set_option
 from ferry.step import StepError
 
-#: Up to so many kinds of operations a plain call is made of any candidate.
-FEW_OPERATIONS = 24
+#: Up to so many operations a plain call is made of any candidate.
+FEW_OPERATIONS = 48
 
 #: The plain call may be this much further from the float64 result than the compiled one, or
 #: this fraction of the range where that is very close: both are correct roundings.
@@ -71,11 +72,11 @@ def _tells(node: ast.AST) -> bool:
 def quick_operations() -> Iterator[None]:
     """Compile single operations without optimisation."""
     before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
+    set_option("jax_disable_most_optimizations", True)
     try:
         yield
     finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+        set_option("jax_disable_most_optimizations", before)
 
 
 def compare(

@@ -12,17 +12,21 @@ frame that is not a library's own detour belongs to one of its files.
 
 from __future__ import annotations
 
+import _thread
+import importlib.abc
 import os
 import sys
 import sysconfig
+import threading
 import types
-from collections.abc import Container, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
 import jax
 
+from ferry.check.precision import set_option
 from ferry.step import StepError
 
 #: What a candidate may not import: its output must stand alone, without PyTorch.
@@ -53,7 +57,6 @@ EVENTS: dict[str, tuple[str, str]] = {
     "ctypes.cdata": (STANDARD, "reads_memory"),
     "ctypes.cdata/buffer": (STANDARD, "reads_memory"),
     "ctypes.string_at": (STANDARD, "reads_memory"),
-    "_thread.start_new_thread": (STANDARD, "starts_thread"),
     "gc.get_objects": (STANDARD, "inspects_process"),
     "gc.get_referrers": (STANDARD, "inspects_process"),
     "gc.get_referents": (STANDARD, "inspects_process"),
@@ -64,7 +67,6 @@ EVENTS: dict[str, tuple[str, str]] = {
     "sys.addaudithook": (STANDARD, "inspects_process"),
     "object.__getattr__": (DIRECT, "inspects_stack"),
     "object.__setattr__": (DIRECT, "patches_library"),
-    "import": (ANY, "forbidden_import"),
 }
 
 #: Attributes that lead from an exception or a generator to frames.
@@ -106,22 +108,34 @@ class Guard:
             _installed = True
         self._stack.enter_context(mock.patch.object(os, "environ", _Environment(self, os.environ)))
         self._snapshot = list(_definitions())
+        for owner, name in ((_thread, "start_new_thread"), (threading, "_start_new_thread")):
+            patch = mock.patch.object(owner, name, self._watched(getattr(owner, name)))
+            self._stack.enter_context(patch)
         self._hide_ferry()
+        barrier = _Barrier(self)
+        sys.meta_path.insert(0, barrier)
+        self._stack.callback(sys.meta_path.remove, barrier)
         _current = self
 
     def close(self) -> None:
         """Stop watching and put everything back."""
         global _current
         _current = None
+        for owner, name, value in list(_changes(self._snapshot)):
+            if value is ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
         self._stack.close()
         for name, value in self._config.items():
             if jax.config.values[name] != value:
-                jax.config.update(name, value)
+                set_option(name, value)
 
     def verify(self) -> None:
         """Raise what was noticed so far, or a library that is not as it was."""
         if self.found is None:
-            changed = next(_changes(self._snapshot), None)
+            changes = (f"{_named(owner)}.{name}" for owner, name, _ in _changes(self._snapshot))
+            changed = next(changes, None)
             if jax.config.values["jax_disable_jit"]:
                 changed = "jax.jit (by jax_disable_jit)"
             if changed is not None:
@@ -151,6 +165,16 @@ class Guard:
         if not self._busy and self._is_own(sys._getframe(2), "environ", STANDARD):
             self.refuse("reads_environment", "read the environment")
 
+    def _watched(self, start: Callable[..., Any]) -> Callable[..., Any]:
+        """`start` of a thread, which raises no event in this version of Python."""
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if self._is_own(sys._getframe(1), "start_new_thread", STANDARD):
+                self.refuse("starts_thread", "start a thread")
+            return start(*args, **kwargs)
+
+        return watched
+
     def _is_own(self, frame: types.FrameType | None, event: str, reach: str) -> bool:
         """Whether the candidate is who caused an event, seen from the frame it happened in."""
         while frame is not None:
@@ -177,8 +201,6 @@ def _on_event(name: str, arguments: tuple[Any, ...]) -> None:
 
 def _concerns(name: str, arguments: tuple[Any, ...]) -> bool:
     """Whether an event of this kind is one that matters."""
-    if name == "import":
-        return str(arguments[0]).partition(".")[0] in FORBIDDEN
     if name == "object.__getattr__":
         return arguments[1] in FRAME_ATTRIBUTES
     if name == "object.__setattr__":
@@ -190,8 +212,6 @@ def _is_transparent(file: str, event: str, reach: str) -> bool:
     """Whether a frame of `file` may act for whoever called it."""
     importing = file.startswith("<frozen importlib")
     standard = file.startswith(("<frozen", STANDARD_LIBRARY)) and SITE_PACKAGES not in file
-    if event == "import":
-        return standard
     if reach == DIRECT or importing or file.endswith("linecache.py"):
         return False
     if event == "sys._getframe":
@@ -216,15 +236,37 @@ def _definitions() -> Iterator[tuple[Any, dict[str, Any]]]:
             yield cls, {n: v for n, v in vars(cls).items() if isinstance(v, METHODS)}
 
 
+#: What stands for the value of something that was not there.
+ABSENT = object()
+
 METHODS = (types.FunctionType, property, classmethod, staticmethod)
 
 
-def _changes(snapshot: Snapshot) -> Iterator[str]:
+def _changes(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
+    """What is no longer as it was: where, its name, and what it was."""
     for owner, before in snapshot:
         now = vars(owner)
         for name, value in before.items():
             if now.get(name) is not value:
-                yield f"{getattr(owner, '__name__', owner)}.{name}"
+                yield owner, name, value
+        if isinstance(owner, type):
+            for name in [n for n, v in now.items() if isinstance(v, METHODS) and n not in before]:
+                yield owner, name, ABSENT
+
+
+def _named(owner: Any) -> str:
+    return str(getattr(owner, "__name__", owner))
+
+
+class _Barrier(importlib.abc.MetaPathFinder):
+    """Notices every import of what may not be imported, by whichever function."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        if fullname.partition(".")[0] in FORBIDDEN:
+            self._guard.refuse("forbidden_import", f"import {fullname}")
 
 
 def _error(why: str, message: str) -> StepError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ferry.check.call import Arrays, Call, Numbers
 from ferry.check.precision import in_precision
-from ferry.check.program import Arrays, Call, Numbers
 from ferry.check.tensors import Array, decode_complex
 from ferry.check.trees import leaf_paths
 from ferry.check.weights import WeightMap
@@ -18,7 +18,7 @@ KEPT_DRAWS = 4
 
 def has_gradients(case: Json) -> bool:
     """Whether a case is differentiated, so that its inputs have cotangents."""
-    return case["stage"] in ("gradients", "optimizer") or bool(case.get("gradients"))
+    return case["stage"] == "gradients" or bool(case.get("gradients") or case.get("optimizer"))
 
 
 def _input_sets(case: Json) -> list[int]:

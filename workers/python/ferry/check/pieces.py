@@ -165,7 +165,7 @@ def transforms(piece: Piece, target: Shape, leaf: str) -> list[Ops]:
         fits = piece.shape[0] == target[:1][0] if target else False
         return [[*ops, *stack] for ops in transforms(one, target[1:], leaf)] if fits else []
     found = [ops for ops, shape in _layouts(piece) if shape == target]
-    if piece.kind == "Linear" and len(piece.shape) <= 2:
+    if piece.kind == "Linear" and ROLES.get(leaf, piece.role) == piece.role:
         found += _by_heads(piece, target)
     if piece.kind.startswith("ConvTranspose") and piece.role == "weight":
         found += _grouped(piece.shape, target)
@@ -201,8 +201,8 @@ def _by_heads(piece: Piece, target: Shape) -> list[Ops]:
     if math.prod(piece.shape) != math.prod(target) or len(target) != len(piece.shape) + 1:
         return []
     reshape: Ops = [{"op": "reshape", "shape": list(target)}]
-    if len(piece.shape) == 1:
-        return [reshape]
+    if len(piece.shape) != 2:
+        return [reshape] if len(piece.shape) == 1 else []
     out, into = piece.shape
     if target[0] == into or target[-1] == out:
         return [[{"op": "permute", "axes": [1, 0]}, *reshape]]

@@ -50,6 +50,11 @@ def _float32_means_float64() -> Iterator[None]:
         yield
 
 
+def set_option(name: str, value: Any) -> None:
+    """Set one of jax's global options."""
+    jax.config.update(name, value)  # type: ignore[no-untyped-call]
+
+
 def in_precision(value: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
     """`value` with its floating or complex dtype replaced by that of the stage."""
     if np.issubdtype(value.dtype, np.complexfloating):

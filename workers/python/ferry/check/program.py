@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -18,77 +17,24 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from ferry.check.call import Arrays, Call, Numbers, Outcome, Seen, Traced
 from ferry.check.compiling import compile_for
 from ferry.check.errors import DrawsDiffer
 from ferry.check.locate import Recorder
 from ferry.check.model import Construct, filled, variables
 from ferry.check.precision import is_floating, precision
-from ferry.check.purity import distinct_operations, refuse_callbacks, same_program
+from ferry.check.purity import operations, refuse_callbacks, same_program
 from ferry.check.replay import RandomHooks, Replay
-from ferry.check.training import Reached, Updates
+from ferry.check.training import Parts, Reached, Updates
 from ferry.check.trees import build_arguments, flatten_output
 from ferry.deliver.bundle.load_weights import dotted
 from ferry.step import Json, StepError
-
-Arrays = dict[str, Any]
 
 #: How an entry is called: with the model (or function), positional and keyword arguments.
 Invoke = Callable[[Any, list[Any], dict[str, Any]], Any]
 
 #: The variables that a map fills, as a filter of nnx.
 MAPPED = nnx.All(nnx.Variable, nnx.Not(nnx.RngState))
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of the entry, or several in a row: what a program depends on but the numbers."""
-
-    dtype: str
-    mode: str
-    argsets: Sequence[Mapping[str, Any]]
-    rng: Sequence[Mapping[str, Any]] = ()
-
-    def key(self, kind: str) -> str:
-        """Equal for calls that one compiled program can serve."""
-        return json.dumps([kind, self.dtype, self.mode, self.argsets, _draw_keys(self.rng)])
-
-
-@dataclass
-class Numbers:
-    """The arrays of one case; `inputs` and `cotangents` have a dict for each argument set."""
-
-    weights: Arrays
-    inputs: list[Arrays]
-    draws: list[Any] = field(default_factory=list)
-    cotangents: list[Arrays] = field(default_factory=list)
-
-
-@dataclass
-class Outcome:
-    """What a program gave, with what was seen of it while it was traced."""
-
-    arrays: dict[str, np.ndarray[Any, Any]]
-    outputs: list[Json]
-    drawn: list[Json]
-
-
-@dataclass
-class Seen:
-    """What is noticed while a program is traced."""
-
-    outputs: list[Json] = field(default_factory=list)
-    drawn: list[Json] = field(default_factory=list)
-    reached: set[str] = field(default_factory=set)
-
-
-@dataclass
-class Traced:
-    """A program that was traced, and compiled once it ran."""
-
-    trace: Callable[[], Any]
-    stage: Any
-    seen: Seen
-    compiled: Any = None
 
 
 def call_directly(model: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -156,14 +102,19 @@ class Programs:
         return self._run("submodules", self._submodules, call, numbers)
 
     def training(
-        self, call: Call, numbers: Numbers, recipe: Mapping[str, Any], trained: set[str]
+        self,
+        call: Call,
+        numbers: Numbers,
+        recipe: Mapping[str, Any],
+        trained: set[str],
+        parts: Parts,
     ) -> Outcome:
         """Outputs of one optimizer step per argument set, ``out/{step}/…``, then ``var/…``.
 
         Each step is a program of its own, which steps with arguments of the same shapes share.
         """
         found = Outcome({}, [], [])
-        updates = Updates(recipe)
+        updates = Updates(recipe, parts)
         values, offset = dict(numbers.weights), 0
         for step, argset in enumerate(call.argsets):
             rest = Call(call.dtype, call.mode, [argset], call.rng[offset:])
@@ -251,10 +202,10 @@ class Programs:
             return Outcome(_to_host(arrays), seen.outputs, seen.drawn)
 
     def operations(self, call: Call, numbers: Numbers) -> int:
-        """How many operations a plain call would compile one by one."""
+        """How many operations a plain call would compile, mostly one by one."""
         with precision(call.dtype):
             traced = self._trace("forward", self._forward, call, numbers)
-        return distinct_operations(traced.stage.jaxpr)
+        return operations(traced.stage.jaxpr)
 
     def retrace(self, call: Call, numbers: Numbers) -> None:
         """Trace a forward program once more: it must be the program that was run."""
@@ -397,10 +348,6 @@ class Programs:
 
 def _step_key(argset: Mapping[str, Any]) -> str:
     return "step" + json.dumps(argset)
-
-
-def _draw_keys(rng: Sequence[Mapping[str, Any]]) -> list[Any]:
-    return [[draw["op"], draw["shape"], draw.get("params")] for draw in rng]
 
 
 def _arguments(numbers: Numbers) -> tuple[Any, ...]:

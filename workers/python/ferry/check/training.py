@@ -8,16 +8,22 @@ state of its own, which advances only when it was reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from ferry.check.compiling import compile_for
+from ferry.check.weight_ops import Way
+from ferry.check.weights import Entry
 from ferry.step import StepError
 
 Arrays = dict[str, Any]
+
+#: A variable, and the source's tensor where it is trained through its parts, else "".
+Key = tuple[str, str]
 
 
 def optimizer(recipe: Mapping[str, Any]) -> optax.GradientTransformation:
@@ -58,43 +64,81 @@ class Reached:
         return same(value)
 
 
-class Updates:
-    """An optimizer's state for each variable, and its compiled update."""
+class Parts:
+    """The source's parameters behind variables that hold sums or multiples of them.
 
-    def __init__(self, recipe: Mapping[str, Any]) -> None:
+    An optimizer moves a sum by other steps than its summands, so these variables are trained
+    through their parts, as the source is: what else is compared then still means something.
+    """
+
+    def __init__(self, entries: Sequence[Entry], before: Mapping[str, Any]) -> None:
+        """`before` has the values of the source's tensors at the start."""
+        self.entries = {entry.to: entry for entry in entries}
+        self.values = {
+            (entry.to, source): before[source] for entry in entries for source in entry.sources
+        }
+
+    def gradients(self, target: str, gradient: Any) -> dict[Key, Any]:
+        """The gradient of each part of a variable."""
+        pulled = self.entries[target].pull(np.asarray(gradient), Way.ADJOINT)
+        return {(target, source): part for source, part in pulled}
+
+    def variable(self, target: str) -> Any:
+        """The value of a variable from its parts."""
+        entry = self.entries[target]
+        return entry.push({s: np.asarray(self.values[target, s]) for s in entry.sources})
+
+
+class Updates:
+    """An optimizer's state for each parameter, and its compiled update."""
+
+    def __init__(self, recipe: Mapping[str, Any], parts: Parts) -> None:
         self._optimizer = optimizer(recipe)
-        self._states: dict[str, Any] = {}
+        self._parts = parts
+        self._states: dict[Key, Any] = {}
         self._compiled: dict[frozenset[str], Any] = {}
 
     def apply(self, values: Arrays, gradients: Arrays, reached: Iterable[str]) -> Arrays:
         """`values` after one step along the gradients of those that were reached."""
         names = frozenset(reached)
-        moving = {name: values[name] for name in sorted(names)}
-        slopes = {name: gradients[name] for name in moving}
+        summed = sorted(names & self._parts.entries.keys())
+        slopes: dict[Key, Any] = {(n, ""): gradients[n] for n in sorted(names - set(summed))}
+        for name in summed:
+            slopes.update(self._parts.gradients(name, gradients[name]))
+        moving = {key: self._parts.values[key] if key[1] else values[key[0]] for key in slopes}
+        self._step(names, list(slopes), moving, slopes)
+        self._parts.values.update({key: value for key, value in moving.items() if key[1]})
+        moved = {key[0]: value for key, value in moving.items() if not key[1]}
+        return {**values, **moved, **{n: self._parts.variable(n) for n in summed}}
+
+    def _step(
+        self, names: frozenset[str], keys: list[Key], moving: dict[Key, Any], slopes: dict[Key, Any]
+    ) -> None:
+        """Move the values in `moving`, in place."""
+        before = [moving[key] for key in keys]
+        along = [slopes[key] for key in keys]
         if names not in self._compiled:
-            self._compiled[names] = self._compile(moving, slopes)
-        states = {name: self._states.get(name) for name in moving}
-        first = {name: state is None for name, state in states.items()}
-        fresh = self._fresh(moving) if any(first.values()) else {}
-        states = {n: fresh[n] if first[n] else s for n, s in states.items()}
-        moved, new = self._compiled[names](moving, slopes, states)
-        self._states.update(new)
-        return {**values, **moved}
+            self._compiled[names] = self._compile(before, along)
+        new = [key for key in keys if key not in self._states]
+        self._states.update(zip(new, self._fresh([moving[key] for key in new]), strict=True))
+        states = [self._states[key] for key in keys]
+        moved, states = self._compiled[names](before, along, states)
+        moving.update(zip(keys, moved, strict=True))
+        self._states.update(zip(keys, states, strict=True))
 
-    def _fresh(self, moving: Arrays) -> dict[str, Any]:
-        start = jax.jit(lambda m: {n: self._optimizer.init(v) for n, v in m.items()})
-        made: dict[str, Any] = compile_for(start.trace(moving), 1)(moving)
-        return made
+    def _fresh(self, values: list[Any]) -> list[Any]:
+        """The state of parameters at their first step."""
+        start = jax.jit(lambda values: [self._optimizer.init(value) for value in values])
+        return list(compile_for(start.trace(values), 1)(values)) if values else []
 
-    def _compile(self, moving: Arrays, slopes: Arrays) -> Any:
-        def update(values: Arrays, slopes: Arrays, states: dict[str, Any]) -> tuple[Arrays, Any]:
-            moved, new = {}, {}
-            for name, value in values.items():
-                change, new[name] = self._optimizer.update(slopes[name], states[name], value)
-                moved[name] = optax.apply_updates(value, change)
+    def _compile(self, values: list[Any], slopes: list[Any]) -> Any:
+        def update(values: list[Any], slopes: list[Any], states: list[Any]) -> Any:
+            moved, new = [], []
+            for value, slope, state in zip(values, slopes, states, strict=True):
+                change, after = self._optimizer.update(slope, state, value)
+                moved.append(optax.apply_updates(value, change))
+                new.append(after)
             return moved, new
 
-        shapes = jax.eval_shape(
-            lambda m: {n: self._optimizer.init(v) for n, v in m.items()}, moving
-        )
-        return compile_for(jax.jit(update).trace(moving, slopes, shapes), 3)
+        shapes = jax.eval_shape(lambda values: [self._optimizer.init(v) for v in values], values)
+        return compile_for(jax.jit(update).trace(values, slopes, shapes), 3)
