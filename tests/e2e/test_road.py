@@ -15,7 +15,22 @@ from ferryd import ROOT, Daemon
 EXAMPLES = ROOT / "docs" / "examples"
 JAX_PYTHON = ROOT / "build" / "envs" / "jax" / "bin" / "python"
 
-STAGES = ["parse", "import", "build", "weights", "shapes", "forward_f64", "forward_f32", "resize", "gradients", "train_state", "optimizer", "jit", "heldout", "worst_case"]
+STAGES = [
+    "parse",
+    "import",
+    "build",
+    "weights",
+    "shapes",
+    "forward_f64",
+    "forward_f32",
+    "resize",
+    "gradients",
+    "train_state",
+    "optimizer",
+    "jit",
+    "heldout",
+    "worst_case",
+]
 NOT_IN_THIS_VERSION: set[str] = set()
 
 SMALL = """\

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
-
 from ferry.oracle.draws import Draws
+from torch import Tensor
 
 DISTINCT = [3.0, 1.0, 2.0, 0.5]
 TIED = [3.0, 1.0, 1.0, 0.5]
