@@ -6,5 +6,6 @@ python=build/envs/tools/bin/python
 failed=0
 $python tests/bench/turn.py || failed=1
 $python tests/bench/idle.py || failed=1
+$python tests/gate/gate.py --table || failed=1
 $python tests/bench/corpus.py "$@" || failed=1
 exit $failed

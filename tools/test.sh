@@ -21,6 +21,7 @@ done
 for folder in prelude check deliver; do
   part "$folder (jax environment)" "$FERRY_JAX_PY" -m pytest "tests/python/$folder"
 done
-part "API, road, crash, hostile sources, page (real daemon)" build/envs/tools/bin/python -m pytest tests/api tests/e2e tests/crash tests/abuse
+part "API, road, crash, hostile sources, page (real daemon)" build/envs/tools/bin/python -m pytest tests/api tests/e2e tests/crash tests/abuse tests/gate
+part "verdict gate, a fixed part" build/envs/tools/bin/python tests/gate/gate.py --small
 part "corpus, a fixed third" build/envs/tools/bin/python tests/bench/corpus.py --third
 exit $failed

@@ -45,7 +45,9 @@ def run(kind: str, script: str, *args: str, given: Any) -> str:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     env["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"
     command = [interpreter(kind), str(HERE / script), *args]
-    ended = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, env=env)
+    ended = subprocess.run(
+        command, input=json.dumps(given), capture_output=True, text=True, env=env
+    )
     if ended.returncode:
         raise SystemExit(f"{script}: {ended.stderr[-3000:]}")
     return ended.stdout
@@ -56,7 +58,10 @@ def measure(pairs: Iterable[Pair], dtype: str, folder: Path) -> list[Found]:
     given = [
         {"model": m.name, "entry": m.entry, "text": c.text, "weights": c.weights} for m, c in pairs
     ]
-    return [json.loads(line) for line in run("jax", "label_jax.py", dtype, str(folder), given=given).splitlines()]
+    return [
+        json.loads(line)
+        for line in run("jax", "label_jax.py", dtype, str(folder), given=given).splitlines()
+    ]
 
 
 def proven(candidate: Candidate, found: Found, single: float, port_single: float) -> bool:
@@ -90,23 +95,23 @@ def single_errors(pairs: list[Pair], folder: Path) -> dict[tuple[str, str], floa
     }
 
 
-def check(models: list[Model], verbose: bool) -> int:
-    """Label all candidates, print what does not hold and the counts; the number that fail."""
+def check(models: list[Model], verbose: bool) -> list[str]:
+    """Label all candidates, print what does not hold and the counts; those that fail."""
     pairs = list(candidates(models))
     with tempfile.TemporaryDirectory() as folder:
         sources = {m.name: {"entry": m.entry, "source": m.source} for m in models}
         run("torch", "label_torch.py", folder, given=sources)
         found = measure(pairs, "float64", Path(folder))
         single = single_errors(pairs, Path(folder))
-    failed = 0
+    failed = []
     for (model, candidate), values in zip(pairs, found, strict=True):
         own = single.get((model.name, candidate.name), 0.0)
         good = proven(candidate, values, own, single.get((model.name, "port"), 0.0))
-        failed += not good
+        label = f"{candidate.kind} {model.name}/{candidate.name}"
+        failed += [] if good else [label]
         if verbose or not good:
             more = f"  float32 {own:.1e}" if candidate.kind == "precision" else ""
-            sign = "ok " if good else "BAD"
-            print(f"{sign} {candidate.kind:<9} {model.name}/{candidate.name}: {shown(values)}{more}")
+            print(f"{'ok ' if good else 'BAD'} {label}: {shown(values)}{more}")
     counts = Counter(candidate.kind for _, candidate in pairs)
     print(f"labels: {len(models)} models, " + ", ".join(f"{counts[k]} {k}" for k in KINDS))
     return failed
@@ -120,7 +125,7 @@ def main() -> int:
     models = [m for m in load() if not options.models or m.name in options.models]
     started = time.monotonic()
     failed = check(models, options.all)
-    print(f"labels: {failed} do not hold, {time.monotonic() - started:.0f} s")
+    print(f"labels: {len(failed)} do not hold, {time.monotonic() - started:.0f} s")
     return 1 if failed else 0
 
 

@@ -3,7 +3,7 @@
     python label_jax.py float64|float32 FOLDER < [candidate, …] as JSON
 
 FOLDER is what `label_torch` left. Prints one JSON line per candidate: the distance by stage
-(`forward`, `gradient`, `state`, `trained`), or `error`. In float64 a float32 that a candidate names
+(`forward`, `gradient`, `train_gradient`, `state`, `trained`), or `error`. In float64 a float32 that a candidate names
 means float64. The map is applied inside the differentiated function, so that its adjoint is
 autodiff's, and state is compared in the candidate's variables.
 """
@@ -64,6 +64,7 @@ class Labelled:
             return found
         found["gradient"] = self._worst(self._gradients, "grad")
         if self._is_class and found["gradient"] <= ENOUGH:
+            found["train_gradient"] = self._worst(self._train_gradients, "train_grad")
             found["state"] = self._worst(self._steps, "state")
             found["trained"] = self._trained()
         return found
@@ -80,8 +81,9 @@ class Labelled:
             return run["out"]
         if what == "grad":
             return {"param": run["gp"], "input": run["gx"], "out": run["out"]}
-        wide = {n: a for n, a in self._mapped(run["after"]).items() if a.dtype.kind != "i"}
-        return {"steps": run["steps"], "after": wide}
+        if what == "train_grad":
+            return run["gt"]
+        return {"steps": run["steps"], "after": self._mapped(run["after"])}
 
     def _numbers(self, run: dict[str, Any]) -> list[Tree]:
         keys = ("w", "x", "x2", "ct")
@@ -100,9 +102,7 @@ class Labelled:
             if values[name].shape != variable.get_value().shape:
                 raise ValueError(f"{name}: {values[name].shape} does not fit")
             trained = isinstance(variable, nnx.Param)
-            variable.set_value(
-                values[name] if trained else jax.lax.stop_gradient(values[name])
-            )
+            variable.set_value(values[name] if trained else jax.lax.stop_gradient(values[name]))
         (model.train if training else model.eval)()
         return model
 
@@ -123,16 +123,33 @@ class Labelled:
 
         (by_weight, by_input), output = jax.grad(loss, (0, 1), has_aux=True)(floats, moving)
         params = {name: by_weight[name] for name in self._runs[0]["gp"]}
-        return {"param": params, "input": list(by_input.values()), "out": output}
+        return {"param": params, "input": by_input, "out": output}
+
+    def _train_gradients(self, w: Weights, x: Tree, _x2: Tree, ct: Tree) -> Tree:
+        floats = {name: value for name, value in w.items() if _floating(value)}
+
+        def loss(floats: Weights) -> Any:
+            output = leaves(_call(self._model({**w, **floats}, True), [x])[0])
+            return sum(((output[path] * ct[path]).sum() for path in ct), jnp.zeros(()))
+
+        by_weight = jax.grad(loss)(floats)
+        return {name: by_weight[name] for name in self._runs[0]["gp"]}
 
     def _steps(self, w: Weights, x: Tree, x2: Tree, _ct: Tree) -> Tree:
         model = self._model(w, True)
         steps = _call(model, [x, x2])
         after = {n: v.get_value() for n, v in _variables(model).items()}
-        return {"steps": steps, "after": {n: a for n, a in after.items() if _floating(a)}}
+        return {"steps": steps, "after": after}
 
     def _trained(self) -> float:
-        """Infinite where other variables are trained than those that parameters fill."""
+        """Infinite where other variables are trained than those that parameters fill.
+
+        So it is where two variables share one whole parameter, which an optimizer would part.
+        """
+        whole = [e for e in self._params if all(op["op"] != "slice" for op in e["ops"])]
+        names = [name for entry in whole for name in entry["from"]]
+        if len(set(names)) < len(names):
+            return float("inf")
         trained = set(self._runs[0]["trained"])
         wanted = {e["to"] for e in self._params if trained.intersection(e["from"])}
         model = nnx.eval_shape(lambda: self._entry(rngs=nnx.Rngs(0)))
@@ -185,7 +202,7 @@ def _call(model: Any, argument_sets: list[Tree]) -> list[Tree]:
     original = jax.random.bernoulli
     jax.random.bernoulli = bernoulli
     try:
-        return [model(*args) for args in argument_sets]
+        return [model(**a) if isinstance(a, dict) else model(*a) for a in argument_sets]
     finally:
         jax.random.bernoulli = original
 

@@ -4,8 +4,8 @@
 
 Leaves OUT/NAME.pickle for each: `trained`, the parameters, and `runs`, each with weights `w`,
 arguments `x` and `x2`, output `out` in eval mode, cotangents `ct` of its floating leaves, the
-gradients `gp` and `gx` of sum(out * ct), and outputs `steps` of two calls in train mode with the
-weights `after` them.
+gradients `gp` and `gx` of sum(out * ct), those of the parameters in train mode, `gt`, and outputs
+`steps` of two calls in train mode with the weights `after` them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ import numpy as np
 import torch
 from label_values import Masks, leaves
 
-RUNS = ((0, 1.0), (1, 3.0), (2, 0.3))
+RUNS = ((0, 1.0), (1, 10.0), (2, 0.3))
 
 
 def main() -> None:
     out = Path(sys.argv[1])
     torch.set_default_dtype(torch.float64)
+    torch.float32 = torch.float64  # what a source casts by hand is meant to be exact, too
+    torch.Tensor.float = torch.Tensor.double
     torch.set_num_threads(1)
     for name, model in json.load(sys.stdin).items():
         module = ModuleType(name)
@@ -55,15 +57,16 @@ def record(entry: Any, module: ModuleType, seed: int, scale: float) -> dict[str,
             model.train()
             run["steps"] = [plain(call(model, x)) for x in (first, second)]
         run["after"] = weights(model)
+        run["gt"] = train_gradients(model, run)
     return run
 
 
-def evaluated(model: Any, args: list[Any]) -> dict[str, Any]:
+def evaluated(model: Any, args: Any) -> dict[str, Any]:
     """Output and gradients in eval mode."""
     if isinstance(model, torch.nn.Module):
         model.eval()
-    inputs = [x for x in leaves(args).values() if _floating(x)]
-    for x in inputs:
+    inputs = {path: x for path, x in leaves(args).items() if _floating(x)}
+    for x in inputs.values():
         x.requires_grad_(True)
     with masked_dropout():
         output = call(model, args)
@@ -77,20 +80,33 @@ def evaluated(model: Any, args: list[Any]) -> dict[str, Any]:
         "out": plain(output),
         "ct": plain(cotangents),
         "gp": {n: gradient(p) for n, p in parameters.items()},
-        "gx": [gradient(x) for x in inputs],
+        "gx": {path: gradient(x) for path, x in inputs.items()},
     }
 
 
-def call(model: Callable[..., Any], args: list[Any]) -> Any:
-    """Run on copies, so that an entry may write into its arguments."""
-    return model(*_mapped(args, lambda x: x.clone()))
+def train_gradients(model: torch.nn.Module, run: dict[str, Any]) -> dict[str, Any]:
+    """Gradients of the parameters in train mode, from the weights and for the cotangents of `run`."""
+    model.load_state_dict({n: torch.tensor(run["w"][n]) for n in model.state_dict()})
+    model.zero_grad()
+    with masked_dropout():
+        output = leaves(call(model, _mapped(run["x"], torch.as_tensor)))
+    terms = [(output[p] * torch.tensor(ct)).sum() for p, ct in run["ct"].items()]
+    terms = [term for term in terms if term.requires_grad]
+    if terms:
+        torch.stack(terms).sum().backward()
+    return {n: gradient(p) for n, p in model.named_parameters()}
 
 
-def arguments(module: ModuleType, seed: int, scale: float) -> list[Any]:
+def call(model: Callable[..., Any], args: Any) -> Any:
+    """Run on copies, so that an entry may write into its arguments; a dict holds keywords."""
+    copies = _mapped(args, lambda x: x.clone())
+    return model(**copies) if isinstance(copies, dict) else model(*copies)
+
+
+def arguments(module: ModuleType, seed: int, scale: float) -> Any:
     torch.manual_seed(seed)
     given = _mapped(module.get_inputs(), lambda x: x.double() if x.is_floating_point() else x)
-    scaled = _mapped(given, lambda x: x * scale if x.is_floating_point() else x)
-    return list(scaled)
+    return _mapped(given, lambda x: x * scale if x.is_floating_point() else x)
 
 
 def randomise(model: torch.nn.Module) -> None:
@@ -108,7 +124,7 @@ def randomise(model: torch.nn.Module) -> None:
                 buffer.copy_(0.5 + torch.rand_like(buffer))
 
 
-def gradient(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+def gradient(tensor: torch.Tensor) -> Any:
     return plain(torch.zeros_like(tensor) if tensor.grad is None else tensor.grad)
 
 
@@ -142,7 +158,7 @@ def plain(tree: Any) -> Any:
 
 
 def _mapped(tree: Any, change: Callable[[torch.Tensor], Any]) -> Any:
-    if isinstance(tree, torch.Tensor):
+    if isinstance(tree, torch.Tensor | np.ndarray):
         return change(tree)
     if isinstance(tree, tuple | list):
         return [_mapped(item, change) for item in tree]

@@ -49,7 +49,8 @@ def _gap(expected: Array, actual: Array, largest: float) -> float:
 
 
 def _sort(value: Array) -> str:
-    return {"f": "float", "i": "int", "u": "int"}.get(value.dtype.kind, value.dtype.kind)
+    kind: str = value.dtype.kind
+    return {"f": "float", "i": "int", "u": "int"}.get(kind, kind)
 
 
 def _range(value: Array) -> float:
