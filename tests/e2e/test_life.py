@@ -75,8 +75,8 @@ def test_only_a_final_job_is_deleted(daemon: Daemon) -> None:
 
 
 def test_sigterm_gives_the_job_back_and_a_restart_finishes_it() -> None:
-    with Daemon("--set", "workers.grace_ms=200") as daemon:
-        job = daemon.submit(SLOW % (8, "0.7"))
+    with Daemon("--set", "workers.grace_ms=0") as daemon:
+        job = daemon.submit(SLOW % (8, "0.1"))
         wait_for_step(daemon, job["id"])
         assert daemon.stop() == 0
         daemon.start()
@@ -106,7 +106,7 @@ def test_a_data_directory_in_use_is_refused(daemon: Daemon) -> None:
 def test_a_dead_zygote_is_restarted_and_the_step_tried_again(daemon: Daemon, dead: str) -> None:
     status = daemon.get("/readyz").json()["sandbox"]
     before = status[dead]["restarts"]
-    job = daemon.submit(SLOW % (10 if dead == "torch" else 11, "0.2"))
+    job = daemon.submit(SLOW % (10 if dead == "torch" else 11, "0.05"))
     wait_for_step(daemon, job["id"])
     subprocess.run(["kill", "-9", str(status[dead]["pid"])], check=True)
     assert daemon.wait(job["id"], 120)["result"]["verdict"] == "equal"
