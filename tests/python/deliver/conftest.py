@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "tests" / "python" / "check"), str(ROOT / "workers" / "python")]
 
-from oracles import Oracle, candidate_text, capture, weight_map  # noqa: E402
+from oracles import Oracle, candidate_text, capture, load_oracle, weight_map  # noqa: E402
 
 REPORT = {
     "format": "ferry.report/1",
@@ -40,7 +40,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def captured(name: str) -> Oracle:
         if name not in known:
-            known[name] = capture(name, tmp_path_factory.mktemp(name))
+            known[name] = load_oracle(capture(name, tmp_path_factory.mktemp(name)))
         return known[name]
 
     return captured
