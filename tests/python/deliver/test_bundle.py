@@ -22,9 +22,9 @@ def run_tests(root: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", ["cnn", "gpt", "gru", "config"])
 def test_correct_candidate_passes(bundle: Any, name: str) -> None:
-    """Two outputs in float64, one in float32, and gradients."""
+    """Three outputs in float64, one for each recorded input, one in float32, and gradients."""
     ended = run_tests(bundle(name))
-    assert "4 passed" in ended.stdout, ended.stdout
+    assert "5 passed" in ended.stdout, ended.stdout
 
 
 def test_function_that_draws_has_nothing_to_repeat(bundle: Any) -> None:
@@ -43,10 +43,10 @@ def test_function_that_draws_has_nothing_to_repeat(bundle: Any) -> None:
     ],
 )
 def test_wrong_candidate_fails(bundle: Any, name: str, old: str, new: str) -> None:
-    """Outputs and gradients: all four tests see the wrong rule."""
+    """Outputs and gradients: all five tests see the wrong rule."""
     ended = run_tests(bundle(name, replace=(old, new)))
     assert ended.returncode == 1
-    assert "4 failed" in ended.stdout
+    assert "5 failed" in ended.stdout
 
 
 def test_wrong_gradient_alone_fails(bundle: Any) -> None:
@@ -57,12 +57,12 @@ def test_wrong_gradient_alone_fails(bundle: Any) -> None:
     text = (root / "jax/source.py").read_text()
     (root / "jax/source.py").write_text("import jax\n" + text)
     ended = run_tests(root)
-    assert "1 failed, 3 passed" in ended.stdout
+    assert "1 failed, 4 passed" in ended.stdout
 
 
 def test_module_name_that_is_no_identifier(bundle: Any) -> None:
     ended = run_tests(bundle("cnn", module="12_net"))
-    assert "4 passed" in ended.stdout
+    assert "5 passed" in ended.stdout
 
 
 def test_float32_that_a_test_can_not_widen(bundle: Any) -> None:
