@@ -153,7 +153,7 @@ def document(rows: Sequence[Row]) -> str:
         "Seeded translation bugs, correct ports and legitimate rewrites of small PyTorch models, each a",
         "`verify` job (`tests/gate/`). Every label is proven by `tests/gate/label.py`, which shares no code",
         "with the oracle, the check or the comparison. This page is written by",
-        "`tests/gate/gate.py --table`; an error is relative to the tensor's range.",
+        "`tests/gate/gate.py --table`.",
         "",
         *summary(rows),
         "",
