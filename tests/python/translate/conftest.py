@@ -1,8 +1,9 @@
-"""Makes the helpers of this folder importable."""
+"""Makes the helpers of this folder and the package importable."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[2] / "workers" / "python")]

@@ -106,9 +106,12 @@ def _compare(one: Port, folder: Path, name: str) -> Json:
     failed = {s: v["error"] for s, v in result["stages"].items() if v["status"] == "failed"}
     actual = load_file(folder / f"{name}.actual")
     stages = {c["id"]: c["stage"] for c in one.captured["plan"]["cases"]}
+    known = {tensor["name"] for tensor in one.captured["tensors"]}
     errors: dict[str, float] = {}
     for key, expected in one.expected.items():
         stage = stages[key.split("/")[0]]
+        if "/state/" in key and key.split("/state/")[1] not in known:
+            continue  # what weight_norm hangs on its layer is no variable of the source
         if stage in STAGES and "/sub/" not in key and not failed:
             errors[stage] = max(errors.get(stage, 0.0), _error(actual[key], expected))
     return {"failed": failed, "errors": errors}

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sources
+import sources_calls
+import sources_gradients
 from oracle_and_port import STAGES, Port, port, run_ports
-from sources import EQUAL, REFUSED
+
+EQUAL = {**sources.EQUAL, **sources_calls.EQUAL, **sources_gradients.EQUAL}
+REFUSED = {**sources.REFUSED, **sources_calls.REFUSED}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 The builtin engine copies the definitions that a model needs, with all that they use, into
 its output; nothing here is imported by a delivered model. A definition therefore depends
-only on other top-level definitions of these modules and on jax, flax, numpy and the
+only on other top-level definitions of these modules and on jax, flax, numpy, einops and the
 standard library, and no two modules define the same name.
 
 A layer has torch's class name, constructor arguments (less device and dtype, plus `rngs`),
@@ -12,6 +12,7 @@ has torch's name and arguments. `train()` and `eval()` switch `deterministic` an
 
     base        Module, Buffer, ValuesIndices and small shape rules
     linear      Linear, Bilinear, Embedding, Identity
+    bag         EmbeddingBag
     conv        Conv1d..3d, ConvTranspose1d..3d
     norm        BatchNorm1d..3d, InstanceNorm1d..3d, LayerNorm, GroupNorm, RMSNorm, ...
     pool        max, average, adaptive and power-average pools as functions
@@ -24,6 +25,10 @@ has torch's name and arguments. `train()` and `eval()` switch `deterministic` an
     attention   scaled_dot_product_attention, MultiheadAttention
     transformer TransformerEncoder, TransformerDecoder and their layers
     recurrent   RNN, LSTM, GRU and their cells
+    reparam     weight_norm and spectral_norm of both generations
+    gradient    Function, freeze, with_data
+    sample      affine_grid, grid_sample
+    rearranging Rearrange, Reduce
     loss        losses as functions
     loss_layer  losses, CosineSimilarity and PairwiseDistance as modules
     pointwise   absolute, clamp, lerp, addmm and their kin

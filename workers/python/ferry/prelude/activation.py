@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jax import lax
 
 from ferry.prelude.base import channel_shape
@@ -123,3 +124,41 @@ def glu(input: jax.Array, dim: int = -1) -> jax.Array:
     """First half along `dim` times the sigmoid of the second half."""
     first, second = jnp.split(input, 2, axis=dim)
     return first * jax.nn.sigmoid(second)
+
+
+def gumbel_softmax(
+    logits: jax.Array,
+    tau: float = 1,
+    hard: bool = False,
+    eps: float = 1e-10,
+    dim: int = -1,
+    *,
+    rngs: nnx.Rngs | None = None,
+) -> jax.Array:
+    """Softmax of logits with Gumbel noise; `hard` gives one-hot values with the soft gradient."""
+    if rngs is None:
+        raise ValueError("gumbel_softmax needs rngs")
+    noise = -jnp.log(jax.random.exponential(rngs.noise(), logits.shape, logits.dtype))
+    soft = jax.nn.softmax((logits + noise) / tau, axis=dim)
+    if not hard:
+        return soft
+    top = jax.nn.one_hot(jnp.argmax(soft, dim), logits.shape[dim], axis=dim, dtype=soft.dtype)
+    return top - lax.stop_gradient(soft) + soft
+
+
+def rrelu(
+    input: jax.Array,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    rngs: nnx.Rngs | None = None,
+) -> jax.Array:
+    """Negative values times the mean slope, or in training a slope drawn for each."""
+    slope: float | jax.Array = (lower + upper) / 2
+    if training:
+        if rngs is None:
+            raise ValueError("rrelu in train mode needs rngs")
+        slope = jax.random.uniform(rngs.noise(), input.shape, input.dtype, lower, upper)
+    return jnp.where(input >= 0, input, input * slope)

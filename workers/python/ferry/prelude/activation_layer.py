@@ -20,6 +20,7 @@ from ferry.prelude.activation import (
     mish,
     prelu,
     relu6,
+    rrelu,
     softmax,
     softmin,
     softplus,
@@ -310,3 +311,23 @@ class GLU(Module):
     def forward(self, input: jax.Array) -> jax.Array:
         """Halve the axis `dim`."""
         return glu(input, self.dim)
+
+
+class RReLU(Module):
+    """Leaky ReLU whose slope is drawn from U(lower, upper) in train mode."""
+
+    def __init__(
+        self,
+        lower: float = 1.0 / 8,
+        upper: float = 1.0 / 3,
+        inplace: bool = False,
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> None:
+        self.lower = lower
+        self.upper = upper
+        self.rngs = rngs.fork() if rngs is not None else None
+
+    def forward(self, input: jax.Array) -> jax.Array:
+        """Scale the negative values."""
+        return rrelu(input, self.lower, self.upper, self.training, rngs=self.rngs)

@@ -69,6 +69,22 @@ def ntuple(value: int | Sequence[int], n: int) -> tuple[int, ...]:
     return tuple(value) * n if len(value) == 1 else tuple(value)
 
 
+def set_training(module: Any, mode: bool = True) -> Any:
+    """Switch a module and all in it to train mode, or to eval mode."""
+    nnx.Module.set_attributes(
+        module,
+        deterministic=not mode,
+        use_running_average=not mode,
+        raise_if_not_found=False,
+    )
+    return module
+
+
+def as_shape(size: int | Sequence[int]) -> tuple[int, ...]:
+    """Sizes that are given as one number or as a sequence."""
+    return (size,) if isinstance(size, int) else tuple(size)
+
+
 def channel_shape(array: jax.Array, ndim: int) -> jax.Array:
     """Reshape a vector over channels so that it broadcasts along axis 1 of `ndim` axes."""
     return array.reshape(1, -1, *(1,) * (ndim - 2))
@@ -82,3 +98,9 @@ def clone_module(module: Any) -> Any:
         if isinstance(getattr(part, "rngs", None), nnx.Rngs):
             part.rngs = part.rngs.fork()
     return copy
+
+
+def complex_uniform(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
+    """Complex numbers whose parts are drawn from U(0, 1)."""
+    parts = jax.random.uniform(key, (2, *shape), jnp.zeros((), dtype).real.dtype)
+    return jax.lax.complex(parts[0], parts[1])

@@ -50,6 +50,12 @@ class Sequential(Module):
         """Replace one child."""
         setattr(self, self.names[index], child)
 
+    def add_module(self, name: str, module: Callable[..., Any]) -> None:
+        """Add a child at the end under a name of its own."""
+        if name not in self.names:
+            self.names = (*self.names, name)
+        setattr(self, name, module)
+
     def append(self, child: Callable[..., Any]) -> "Sequential":
         """Add a child at the end, named by its position."""
         name = str(len(self.names))

@@ -219,6 +219,12 @@ class ConvNd(Module):
 
     def forward(self, input: jax.Array) -> jax.Array:
         """Convolve (N, C, ...) or (C, ...)."""
+        return self._conv_forward(input, self.weight[...], array_of(self.bias))
+
+    def _conv_forward(
+        self, input: jax.Array, weight: jax.Array, bias: jax.Array | None
+    ) -> jax.Array:
+        """As `forward`, with a weight and a bias that a subclass computes."""
         padding = self.padding
         if self.padding_mode != "zeros":
             widths = conv_pads(self.kernel_size, self.dilation, self.padding)
@@ -227,8 +233,8 @@ class ConvNd(Module):
             padding = "valid"
         return convolve(
             input,
-            self.weight[...],
-            array_of(self.bias),
+            weight,
+            bias,
             self.stride,
             padding,
             self.dilation,

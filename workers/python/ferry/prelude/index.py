@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
+from jax import lax
 
 Value = float | jax.Array
 
@@ -148,3 +150,21 @@ def searchsorted(sorted_sequence: jax.Array, input: jax.Array, right: bool = Fal
 def bucketize(input: jax.Array, boundaries: jax.Array, right: bool = False) -> jax.Array:
     """The bucket of each element; a boundary belongs to the lower one unless `right`."""
     return searchsorted(boundaries, input, right)
+
+
+def multinomial(
+    input: jax.Array,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    rngs: nnx.Rngs | None = None,
+) -> jax.Array:
+    """Indices drawn with the rows' values as weights; without replacement by Gumbel's trick."""
+    if rngs is None:
+        raise ValueError("multinomial needs rngs")
+    logits = jnp.log(input)
+    if replacement or num_samples == 1:
+        shape = (num_samples, *input.shape[:-1])
+        return jnp.moveaxis(jax.random.categorical(rngs.noise(), logits, shape=shape), 0, -1)
+    noise = jax.random.gumbel(rngs.noise(), input.shape, input.dtype)
+    return lax.top_k(logits + noise, num_samples)[1]

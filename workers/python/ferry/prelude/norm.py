@@ -208,6 +208,23 @@ class BatchNorm3d(BatchNormNd):
     """Batch norm over (N, C, D, H, W)."""
 
 
+class SyncBatchNorm(BatchNormNd):
+    """Batch norm over (N, C, ...) on one device."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: None = None,
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+
+
 class InstanceNormNd(Module):
     """What InstanceNorm1d, 2d and 3d share; `rank` is the number of spatial axes."""
 

@@ -11,5 +11,6 @@
 * `translator` the state of one file's translation; `rules` which rule is for which node
 * `calls`, `operations`, `rewriting`, `host`, `attributes` expressions
 * `statements`, `blocks`, `import_lines`, `classes`, `inplace`, `alias` statements
+* `detached` what runs without gradients, `tidy` what removals leave behind
 * `output` imports and prelude text, `weights` the map, `changes` the diff
 """

@@ -58,8 +58,19 @@ def _later_reads(tr: FileTranslator, function: ast.AST, node: ast.AST) -> Iterat
     for other in ast.walk(function):
         if not isinstance(other, (ast.Name, ast.Attribute)) or not isinstance(other.ctx, ast.Load):
             continue
-        if tr.source.span(other)[0] >= end and not exclusive(tr, statement, other):
+        if tr.source.span(other)[0] < end or exclusive(tr, statement, other):
+            continue
+        if not _asks_for_form(tr, other):
             yield other
+
+
+def _asks_for_form(tr: FileTranslator, node: ast.expr) -> bool:
+    """Whether a read is only of sizes or types, which no write in place changes."""
+    parent = tr.source.parents.get(node)
+    return isinstance(parent, ast.Attribute) and parent.attr in _FORM
+
+
+_FORM = frozenset(["shape", "dtype", "ndim", "device", "size", "dim", "numel", "is_cuda"])
 
 
 def exclusive(tr: FileTranslator, statement: ast.stmt, other: ast.AST) -> bool:

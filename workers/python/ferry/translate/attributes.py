@@ -48,6 +48,8 @@ def torch_value(tr: FileTranslator, node: ast.expr, dotted: str) -> str:
         return CONSTANTS[dotted]
     if dotted in CLASSES:
         return CLASSES[dotted]
+    if dotted == "torch.autograd.Function":
+        return tr.use("Function")
     last = dotted.rsplit(".", 1)[-1]
     definition = tr.library.definitions.get(last)
     is_layer = dotted.startswith("torch.nn.") and not dotted.startswith(FUNCTIONAL)

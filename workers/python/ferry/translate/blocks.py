@@ -6,13 +6,16 @@ import ast
 import textwrap
 
 from ferry.translate.attributes import bool_test
+from ferry.translate.detached import NO_GRAD
 from ferry.translate.translator import REMOVED, FileTranslator, Refused
 
 
 def branch(tr: FileTranslator, node: ast.If) -> str | None:
     """``if``: a test on a tensor is refused; an arm that never ran may be left out."""
     if _is_main_guard(node):
-        uses = any(tr.names.torch(n) for n in ast.walk(node))
+        uses = any(
+            tr.names.torch(n) or tr.project.target(tr.unit, n) is not None for n in ast.walk(node)
+        )
         return REMOVED if uses else None
     bool_test(tr, node.test)
     return _without_dead_arms(tr, node)
@@ -73,18 +76,17 @@ def with_(tr: FileTranslator, node: ast.With) -> str | None:
     managers = [tr.names.torch(_manager(i.context_expr)) for i in node.items]
     if not any(managers):
         return None
-    if not all(m in _DETACHED | _NEUTRAL for m in managers):
+    if not all(m in NO_GRAD | _NEUTRAL for m in managers):
         raise Refused(
             node, "unsupported_construct", f"with {ast.unparse(node.items[0].context_expr)}"
         )
     for item, manager in zip(node.items, managers, strict=True):
         if manager in _AUTOCAST and not _is_disabled(item.context_expr):
             raise Refused(node, "unsupported_construct", "mixed precision is not supported")
-    detached = any(m in _DETACHED for m in managers)
+    detached = any(m in NO_GRAD for m in managers)
     return dedented(tr, node, detached)
 
 
-_DETACHED = {"torch.no_grad", "torch.inference_mode"}
 _AUTOCAST = {"torch.autocast", "torch.cuda.amp.autocast", "torch.amp.autocast"}
 _NEUTRAL = {*_AUTOCAST, "torch.enable_grad", "torch.profiler.record_function"}
 
@@ -106,29 +108,10 @@ def dedented(tr: FileTranslator, node: ast.With, detached: bool) -> str:
     end = tr.source.span(node)[1]
     if "\n" not in tr.source.text[tr.source.span(node)[0] : start]:
         raise Refused(node, "unsupported_construct", "a block on one line")
-    replaced: dict[ast.AST, str] = {}
-    for statement in node.body if detached else ():
-        replaced[statement] = _detach(tr, statement)
-    inner = tr.source.indent(node.body[0])
-    text = inner + tr.splice(start, end, list(node.body), replaced)
+    outside, tr.detached = tr.detached, tr.detached or ("block" if detached else "")
+    try:
+        body = tr.splice(start, end, list(node.body), {})
+    finally:
+        tr.detached = outside
+    text = tr.source.indent(node.body[0]) + body
     return textwrap.indent(textwrap.dedent(text), tr.source.indent(node)).lstrip()
-
-
-def _detach(tr: FileTranslator, statement: ast.stmt) -> str:
-    """An assignment whose value is held fixed under differentiation."""
-    text = tr.render(statement)
-    if not isinstance(statement, ast.Assign) or text == REMOVED:
-        if (
-            any(tr.is_tensor(n) for n in ast.walk(statement) if isinstance(n, ast.expr))
-            and text != REMOVED
-        ):
-            raise Refused(
-                statement,
-                "unsupported_construct",
-                "only assignments are supported in a block without gradients",
-            )
-        return text
-    if not tr.is_tensor(statement.value):
-        return text
-    left, _, right = text.partition(" = ")
-    return f"{left} = lax.stop_gradient({right})"

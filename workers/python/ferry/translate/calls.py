@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from ferry.translate import alias, inplace
+from ferry.translate import alias, inplace, statements
 from ferry.translate.host import RANGES, is_host_value, reads_as_numbers
 from ferry.translate.names import FUNCTIONAL
 from ferry.translate.operations import operation, prelude_call, prelude_function, pure_method
@@ -78,12 +78,12 @@ def torch_call(tr: FileTranslator, node: ast.Call, dotted: str) -> str:
             add="dtype=np.float32" if name == "linspace" else "",
         )
     records = OPERATIONS.get(dotted)
-    if records:
-        return operation(tr, node, records, None)
-    if name in DATA_DEPENDENT:
+    if name in DATA_DEPENDENT or (dotted == "torch.where" and len(node.args) == 1):
         raise Refused(
             node, "data_dependent_shape", f"the shape of {dotted}'s result depends on values"
         )
+    if records:
+        return operation(tr, node, records, None)
     known = prelude_function(tr, dotted)
     if known is not None:
         return prelude_call(tr, node, known, None)
@@ -165,9 +165,18 @@ def _is_super(node: ast.expr) -> bool:
 def super_call(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str | None:
     """``super().__init__(...)`` hands on the key stream where the base takes one."""
     owner = tr.module_class(node)
+    if owner is not None and func.attr == "train" and not _own_train(tr, owner):
+        mode = tr.render(node.args[0]) if node.args else "True"
+        return f"{tr.use('set_training')}(self, {mode})"
     if owner is None or func.attr != "__init__" or not _base_takes_rngs(tr, owner):
         return None
     return rewrite(tr, node, tr.render(func), drop=PLACEMENT, add=f"rngs={tr.rngs(node)}")
+
+
+def _own_train(tr: FileTranslator, owner: ast.ClassDef) -> bool:
+    """Whether a base among the source's classes has a ``train`` of its own."""
+    bases = list(tr.project.lineage(owner))[1:]
+    return any(isinstance(f, ast.FunctionDef) and f.name == "train" for b in bases for f in b.body)
 
 
 def base_init(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str | None:
@@ -213,7 +222,12 @@ def module_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> st
         return tr.render(func.value)
     if func.attr in ("add_module", "register_module") and len(node.args) == 2:
         owner, name, module = tr.render(func.value), *map(tr.render, node.args)
+        if _is_sequential(tr, func.value):
+            return f"{owner}.add_module({name}, {module})"
         return f"setattr({owner}, {name}, {module})"
+    if func.attr in ("register_buffer", "register_parameter") and len(node.args) == 2:
+        owner, name = tr.render(func.value), tr.render(node.args[0])
+        return f"setattr({owner}, {name}, {statements.buffer(tr, node.args[1])})"
     if func.attr == "parameters" and not node.args and not tr.project.callee(tr.unit, node):
         leaves = f"jax.tree.leaves(nnx.state({tr.render(func.value)}, nnx.Param))"
         parent = tr.source.parents.get(node)
@@ -222,6 +236,18 @@ def module_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> st
     if func.attr in _UNSUPPORTED and not tr.project.callee(tr.unit, node):
         raise Refused(node, "unsupported_construct", f".{func.attr}() of a module is not supported")
     return None
+
+
+def _is_sequential(tr: FileTranslator, node: ast.expr) -> bool:
+    """Whether a module keeps its children in order, as Sequential and its subclasses do."""
+    named = str((tr.facts.of(node) or {}).get("cls") or "").rsplit(".", 1)[-1]
+    if named == "Sequential":
+        return True
+    classes = [c for c in tr.project.module_classes if c.name == named]
+    if isinstance(node, ast.Name) and node.id == "self" and not classes:
+        owner = tr.module_class(node)
+        classes = [owner] if owner is not None else []
+    return any(tr.project.torch_base(c) == "Sequential" for c in classes)
 
 
 _UNSUPPORTED = frozenset(

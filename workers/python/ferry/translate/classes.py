@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from ferry.translate.detached import NO_GRAD
 from ferry.translate.source import Function, is_docstring, parameters, positioned_children
 from ferry.translate.statements import start_lines
 from ferry.translate.translator import REMOVED, FileTranslator, Refused
@@ -16,6 +17,9 @@ _DROPPED_DECORATORS = (
     "torch.jit.unused",
     "torch.compile",
     "torch.fx.wrap",
+    "torch.autograd.once_differentiable",
+    "torch.cuda.amp.custom_fwd",
+    "torch.cuda.amp.custom_bwd",
 )
 
 
@@ -41,8 +45,6 @@ def _check_bases(tr: FileTranslator, node: ast.ClassDef) -> None:
             and name not in tr.library.definitions
         ):
             raise Refused(base, "unsupported_construct", f"a subclass of {name}")
-        if dotted == "torch.autograd.Function":
-            raise Refused(base, "unsupported_construct", "a custom gradient")
 
 
 def _needs_constructor(tr: FileTranslator, node: ast.ClassDef, lines: list[str]) -> bool:
@@ -119,20 +121,30 @@ def _belongs_to_harness(tr: FileTranslator, node: ast.FunctionDef | ast.AsyncFun
 def _undecorated(tr: FileTranslator, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """The definition without decorators that mean nothing in jax."""
     dropped = [d for d in node.decorator_list if _drops(tr, d)]
-    if not dropped:
-        return tr.keep(node)
-    if len(dropped) < len(node.decorator_list):
-        raise Refused(node, "unsupported_construct", "torch's decorators mixed with others")
-    start = tr.source.offset(node.lineno, node.col_offset)
-    children = [c for c in positioned_children(node) if c not in node.decorator_list]
-    return tr.splice(start, tr.source.span(node)[1], children, {})
+    outside = tr.detached
+    if any(_decorator(tr, d) in NO_GRAD for d in dropped):
+        tr.detached = "function"
+    try:
+        if not dropped:
+            return tr.keep(node)
+        start = tr.source.offset(node.lineno, node.col_offset)
+        children = [c for c in positioned_children(node) if c not in node.decorator_list]
+        text = tr.splice(start, tr.source.span(node)[1], children, {})
+    finally:
+        tr.detached = outside
+    kept = [f"@{tr.render(d)}" for d in node.decorator_list if d not in dropped]
+    return f"\n{tr.source.indent(node)}".join([*kept, text])
+
+
+def _decorator(tr: FileTranslator, node: ast.expr) -> str | None:
+    return tr.names.torch(node.func if isinstance(node, ast.Call) else node)
 
 
 def _drops(tr: FileTranslator, node: ast.expr) -> bool:
-    dotted = tr.names.torch(node.func if isinstance(node, ast.Call) else node)
+    dotted = _decorator(tr, node)
     if dotted is None:
         return False
-    if dotted in _DROPPED_DECORATORS:
+    if dotted in _DROPPED_DECORATORS or dotted in NO_GRAD:
         return True
     raise Refused(node, "unsupported_construct", f"the decorator {dotted}")
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ferry.step import Context, StepError
-from ferry.translate import library
+from ferry.translate import library, tidy
 from ferry.translate.changes import counts, unified_diff
+from ferry.translate.import_lines import IMPORTS_MARK
 from ferry.translate.initial import Initial
 from ferry.translate.output import Rendered, Writer
 from ferry.translate.project import Project
@@ -86,8 +87,11 @@ def _render(tr: FileTranslator) -> Rendered:
     text = tr.source.text
     try:
         body: list[ast.AST] = list(tr.source.tree.body)
-        text = tr.splice(0, len(tr.source.text), body, {})
+        text = tidy.closed_gaps(tr.splice(0, len(tr.source.text), body, {}))
+        text = tidy.without_idle_imports(text, tr.source.tree, IMPORTS_MARK)
         text = text.rstrip("\n") + ("\n" if text.endswith("\n") else "")
+    except SyntaxError:
+        pass  # reported where the files are written
     except Exception as error:  # the engine's own fault must not end the job
         _engine_error(tr, error)
     return Rendered(tr.unit.path, text, frozenset(tr.prelude))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 
-from ferry.translate.names import is_torch
+from ferry.translate.names import canonical, is_torch
 from ferry.translate.translator import REMOVED, FileTranslator, Refused
 
 # packages that a port may import: these are in the jax environment
@@ -26,8 +26,8 @@ def import_from(tr: FileTranslator, node: ast.ImportFrom) -> str | None:
     if node.level:
         return None
     module = node.module or ""
-    torch = [a for a in node.names if is_torch(module) or is_torch(f"{module}.{a.name}")]
-    if torch and any(a.name == "*" for a in torch):
+    torch = [a for a in node.names if is_torch(module) or is_torch(canonical(f"{module}.{a.name}"))]
+    if torch and any(a.name == "*" for a in torch) and module != "torch.nn":
         raise Refused(node, "unsupported_construct", f"all names of {module} are imported")
     if torch:
         return _import_text(tr, node, [])

@@ -71,10 +71,20 @@ class Initial:
         """Whether a statement, outside of forward, only sets initial values."""
         function = unit.source.function_of(node)
         if isinstance(function, ast.FunctionDef) and not self._project.is_constructor(function):
-            return False
+            return self._initialises_argument(unit, node, function)
         if isinstance(node, (ast.Assign, ast.AnnAssign)):
             return self._fills_any(unit, [node])
         return self._harmless(unit, node) and self._fills_any(unit, [node])
+
+    def _initialises_argument(self, unit: Unit, node: ast.stmt, function: ast.FunctionDef) -> bool:
+        """Whether a statement of a helper calls ``nn.init`` on a layer that it was handed."""
+        if self._project.self_name(unit, function) is not None or not isinstance(node, ast.Expr):
+            return False
+        call = node.value
+        if not isinstance(call, ast.Call):
+            return False
+        dotted = unit.names.torch(call.func) or ""
+        return dotted.startswith("torch.nn.init.") and dotted.endswith("_")
 
     def _harmless(self, unit: Unit, node: ast.stmt) -> bool:
         if isinstance(node, (ast.Pass, ast.Return)):

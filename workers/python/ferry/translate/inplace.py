@@ -9,6 +9,7 @@ import ast
 
 from ferry.translate.alias import assigned, check_alias
 from ferry.translate.operations import pure_method
+from ferry.translate.ops import operand
 from ferry.translate.source import is_function
 from ferry.translate.translator import FileTranslator, Refused
 
@@ -51,7 +52,8 @@ def expression(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
     root = _root(node)
     statement = tr.source.statement_of(node)
     alone = isinstance(statement, ast.Expr) and statement.value is node
-    check_alias(tr, node, root, ast.unparse(root) if alone else assigned(tr, node))
+    rebound = ast.unparse(base_of(root)) if alone else assigned(tr, node)
+    check_alias(tr, node, root, rebound)
     if alone:
         return write_back(tr, root, value, node)
     if is_function(tr.source.parents.get(node)):
@@ -127,7 +129,12 @@ def _shape_and_dtype(tr: FileTranslator, tensor: ast.expr) -> tuple[str, str]:
 def write_back(tr: FileTranslator, target: ast.expr, value: str, node: ast.AST) -> str:
     """The statement that gives a written tensor its new value."""
     if isinstance(target, ast.Subscript) and tr.is_tensor(target.value):
+        parts = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
+        if any(tr.is_tensor(p) or isinstance(p, ast.List) for p in parts):
+            raise Refused(node, "unsafe_alias", "a copy of the picked elements is written in place")
         return set_item(tr, target, "set", value, node)
+    if isinstance(target, ast.Attribute) and target.attr == "data":
+        return set_data(tr, target, value, node)
     if isinstance(target, (ast.Name, ast.Attribute)):
         return f"{lvalue(tr, target)} = {value}"
     if isinstance(target, ast.Subscript):
@@ -143,6 +150,14 @@ def lvalue(tr: FileTranslator, target: ast.expr) -> str:
     return f"{text}[...]" if tr.is_variable(target) else text
 
 
+def set_data(tr: FileTranslator, target: ast.Attribute, value: str, node: ast.AST) -> str:
+    """``x.data = value``: the gradient still goes to x as it was."""
+    place = lvalue(tr, target)
+    if not tr.in_constructor(node):
+        value = f"{tr.use('with_data')}({tr.render(target.value)}, {value})"
+    return f"{place} = {value}"
+
+
 def set_item(
     tr: FileTranslator, target: ast.Subscript, method: str, value: str, node: ast.AST
 ) -> str:
@@ -153,39 +168,76 @@ def set_item(
     ):
         raise Refused(node, "unsafe_alias", "an element of a view is written in place")
     check_alias(tr, node, owner, ast.unparse(owner))
-    mask = target.slice
-    if tr.is_tensor(mask) and (tr.facts.of(mask) or {}).get("dtype") == "bool":
-        return _masked(tr, owner, mask, method, value, node)
-    start, end = tr.source.span(mask)
-    index = tr.splice(start, end, [mask], {})
+    start, end = tr.source.span(target.slice)
+    index = tr.splice(start, end, [target.slice], {})
     return f"{lvalue(tr, owner)} = {tr.operand(owner)}.at[{index}].{method}({value})"
 
 
-def _masked(
-    tr: FileTranslator, owner: ast.expr, mask: ast.expr, method: str, value: str, node: ast.AST
+def is_mask(tr: FileTranslator, index: ast.expr) -> bool:
+    """Whether an index is a boolean tensor."""
+    fact = tr.facts.of(index)
+    if fact is not None:
+        return tr.is_tensor(index) and fact.get("dtype") == "bool"
+    return isinstance(index, ast.Compare) and tr.is_tensor(index)
+
+
+def set_masked(
+    tr: FileTranslator, target: ast.Subscript, sign: str, written: ast.expr, node: ast.AST
 ) -> str:
-    """A boolean mask as index: ``where`` over a mask of the same rank, for one value."""
-    same_rank = (tr.facts.of(mask) or {}).get("ndim") == (tr.facts.of(owner) or {}).get("ndim")
-    if method != "set" or not same_rank:
-        raise Refused(
-            node, "data_dependent_shape", "a boolean mask of another rank picks what is written"
-        )
-    statement = tr.source.statement_of(node)
-    written = getattr(statement, "value", None)
-    if (
-        written is not None
-        and tr.is_tensor(written)
-        and (tr.facts.of(written) or {}).get("ndim") != 0
-    ):
+    """``x[mask] = v``, or ``x[mask] += v`` with a `sign`, as ``where``."""
+    owner, mask = target.value, target.slice
+    check_alias(tr, node, owner, ast.unparse(owner))
+    gap = _ndim(tr, owner) - _ndim(tr, mask)
+    value = _for_all(tr, written, mask, owner, gap)
+    if value is None:
         raise Refused(
             node, "data_dependent_shape", "as many values as the mask has true elements are written"
         )
-    return f"{lvalue(tr, owner)} = jnp.where({tr.render(mask)}, {value}, {tr.render(owner)})"
+    where = tr.operand(mask) + f"[...{', None' * gap}]" if gap else tr.render(mask)
+    old = tr.render(owner)
+    new = f"{tr.operand(owner)} {sign} {operand(value)}" if sign else value
+    return f"{lvalue(tr, owner)} = jnp.where({where}, {new}, {old})"
+
+
+def _ndim(tr: FileTranslator, node: ast.expr) -> int:
+    return int((tr.facts.of(node) or {}).get("ndim") or 0)
+
+
+def _for_all(
+    tr: FileTranslator, node: ast.expr, mask: ast.expr, owner: ast.expr, gap: int
+) -> str | None:
+    """What is written under a mask, computed for every element; None where that is not the same.
+
+    Parts picked by the same mask are taken whole, through sums and products only: these can't
+    make a number where there was none, and so spoil no gradient.
+    """
+    if not tr.is_tensor(node) or _ndim(tr, node) == 0 or (gap and _ndim(tr, node) <= gap):
+        return tr.render(node)
+    if isinstance(node, ast.Subscript) and ast.unparse(node.slice) == ast.unparse(mask):
+        shapes = [(tr.facts.of(n) or {}).get("shapes") for n in (node.value, owner)]
+        return tr.render(node.value) if shapes[0] == shapes[1] else None
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = _for_all(tr, node.operand, mask, owner, gap)
+        return inner and f"-{operand(inner)}"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
+        sides = [_for_all(tr, side, mask, owner, gap) for side in (node.left, node.right)]
+        if None not in sides:
+            return f" {_SIGNS[type(node.op)]} ".join(operand(s) for s in sides if s)
+    return None
 
 
 def augmented(tr: FileTranslator, node: ast.AugAssign) -> str | None:
     """``+=`` and its kin on tensors."""
     target = node.target
+    if isinstance(target, ast.Subscript) and is_mask(tr, target.slice):
+        sign = _SIGNS.get(type(node.op))
+        if sign is None:
+            raise Refused(node, "unsupported_construct", "this augmented assignment of elements")
+        return set_masked(tr, target, sign, node.value, node)
+    if isinstance(target, ast.Attribute) and target.attr == "data" and tr.is_tensor(target.value):
+        sign = _SIGNS[type(node.op)]
+        value = f"{tr.operand(target.value)} {sign} {tr.operand(node.value)}"
+        return set_data(tr, target, value, node)
     if isinstance(target, ast.Subscript) and tr.is_tensor(target.value):
         value = tr.render(node.value)
         method = AT_METHODS.get(type(node.op))

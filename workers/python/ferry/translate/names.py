@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 
+from ferry.translate import library
 from ferry.translate.source import SourceFile
+from ferry.translate.table import CLASSES
 
 _FOLD = {
     "torch.functional": "torch",
     "torch.special": "torch.special",
     "torch.nn.modules": "torch.nn",
+    "torch.autograd.function": "torch.autograd",
+    "einops.layers.torch": "torch.nn",
 }
 FUNCTIONAL = "torch.nn.functional"
 
@@ -62,11 +66,26 @@ class Names:
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
             node = node.value
-        if not isinstance(node, ast.Name) or node.id not in self.imports:
+        if not isinstance(node, ast.Name):
             return None
+        if node.id not in self.imports:
+            starred = self._starred(node)
+            return canonical(".".join([starred, *reversed(parts)])) if starred else None
         if self._source.is_local(node, node.id) and not self._imported_inside(node):
             return None
         return canonical(".".join([self.imports[node.id], *reversed(parts)]))
+
+    def _starred(self, node: ast.Name) -> str | None:
+        """A layer that ``from torch.nn import *`` brought, unless the file binds its name."""
+        if not self.stars or node.id in self._source.bound_names(self._source.tree):
+            return None
+        if self._source.is_local(node, node.id):
+            return None
+        dotted = f"torch.nn.{node.id}"
+        definition = library.load().definitions.get(node.id)
+        known = dotted in CLASSES or (definition is not None and definition.is_class)
+        from_layers = any((star.module or "") == "torch.nn" for star in self.stars)
+        return dotted if known and from_layers else None
 
     def torch(self, node: ast.AST) -> str | None:
         """As `resolve`, for names of torch only."""

@@ -31,6 +31,10 @@ def prelude_function(tr: FileTranslator, dotted: str) -> str | None:
     namespace, _, name = dotted.rpartition(".")
     if namespace == "torch.linalg":
         name = name if name == "vector_norm" else f"linalg_{name}"
+    elif namespace == "torch.nn.utils.parametrizations":
+        name = f"parametrized_{name}"
+    elif namespace == "torch.nn.utils":
+        name = name if name in ("weight_norm", "spectral_norm") else ""
     elif namespace not in ("torch", "torch.nn.functional", "torch.special", "Tensor"):
         return None
     definition = tr.library.definitions.get(name)
@@ -109,6 +113,8 @@ def _holds(tr: FileTranslator, condition: str, bound: Bound) -> bool:
         return isinstance(node, (ast.List, ast.Tuple)) or bool(tr.kinds(node) & {"list", "tuple"})
     if kind == "int":
         return not (isinstance(node, ast.Constant) and node.value is None)
+    if kind == "complex":
+        return (tr.names.torch(node) or "").startswith(("torch.complex", "torch.cfloat"))
     if kind == "dtype":
         return is_dtype(tr, node)
     return is_device(tr, node)
@@ -137,7 +143,7 @@ def is_device(tr: FileTranslator, node: ast.expr) -> bool:
 def write(tr: FileTranslator, node: ast.Call, record: Op, bound: Bound) -> str:
     """Expand a record's template with the arguments of a call."""
     params = {p.name: p for p in record.parameters()}
-    used = fields(record.to)
+    used = fields(record.to) | record.fixed()
     for name, value in bound.values.items():
         _check_unused(node, params[name], value, used)
     if "inplace" in bound.values:
@@ -205,20 +211,37 @@ def _shape(tr: FileTranslator, param: Parameter, bound: Bound, template: str) ->
     parts = bound.rest if param.variadic else [bound.values[param.name]]
     if param.kind == "raw":
         return ", ".join(tr.render(p) for p in parts)
+    if param.kind == "operands":
+        return _operands(tr, parts)
     spread = (
         f".reshape({{{param.name}}})" in template or f".transpose({{{param.name}}})" in template
     )
     if len(parts) == 1 and not isinstance(parts[0], ast.Starred):
-        one_number = param.variadic and not _is_sequence(tr, parts[0])
-        text = _as_tuple(tr, parts[0]) if not spread else tr.render(parts[0])
-        return f"({text},)" if one_number and not spread else text
+        if spread:
+            return tr.render(parts[0])
+        sequence = _is_sequence(tr, parts[0]) if param.variadic else True
+        if sequence is None:
+            return f"{tr.use('as_shape')}({tr.render(parts[0])})"
+        text = _as_tuple(tr, parts[0])
+        return text if sequence else f"({text},)"
     inner = ", ".join(tr.render(p) for p in parts)
     if spread:
         return inner
     return f"({inner},)" if len(parts) == 1 else f"({inner})"
 
 
-def _is_sequence(tr: FileTranslator, node: ast.expr) -> bool:
+def _operands(tr: FileTranslator, parts: list[ast.expr]) -> str:
+    """Tensors given one by one or as one list."""
+    only = parts[0] if len(parts) == 1 else None
+    if isinstance(only, (ast.List, ast.Tuple)):
+        parts = only.elts
+    elif only is not None and tr.kinds(only) & {"list", "tuple"}:
+        return f"*{tr.operand(only)}"
+    return ", ".join(tr.render(p) for p in parts)
+
+
+def _is_sequence(tr: FileTranslator, node: ast.expr) -> bool | None:
+    """Whether an expression is a sequence of sizes rather than one; None if not known."""
     if isinstance(node, (ast.Tuple, ast.List)):
         return True
     if isinstance(node, ast.Attribute) and node.attr == "shape":
@@ -226,10 +249,4 @@ def _is_sequence(tr: FileTranslator, node: ast.expr) -> bool:
     kinds = tr.kinds(node)
     if kinds:
         return bool(kinds & {"tuple", "list", "size"})
-    if isinstance(node, (ast.Name, ast.Attribute)):
-        raise Refused(
-            node,
-            "unsupported_construct",
-            "not known whether this is one size or a sequence of sizes",
-        )
-    return False
+    return None if isinstance(node, (ast.Name, ast.Attribute)) else False

@@ -4,16 +4,18 @@ A record (`Op`) holds the names an operation answers to, torch's own parameter l
 the text to write. The parameter list is a string of ``name[:kind][=default]`` items;
 ``*`` begins the keyword-only ones and ``*name`` takes all remaining positional arguments.
 
-kinds: ``axes`` (a list becomes a tuple) · ``shape`` (varargs or one sequence) · ``ignore``
-(dropped: devices, memory formats) · ``refuse`` (only its default is accepted) ·
-``flag`` (dropped when it is its default, else refused, unless `to` uses it).
+kinds: ``axes`` (a list becomes a tuple) · ``shape`` (varargs or one sequence) · ``operands``
+(tensors, one by one or in one list) · ``ignore`` (dropped: devices, memory formats) ·
+``refuse`` (only its default is accepted) · ``flag`` (dropped when it is its default, else
+refused, unless `to` uses it).
 
 The text is a template: ``{x}`` an argument, ``{x.}`` the same as an operand (in
 parentheses where needed), ``{x|d}`` with a default, ``{x?, axis=%}`` text only where the
 argument was given, with ``%`` for it. Bare names of the prelude in it are found by parsing.
 
 An overload has ``when``: ``dim`` given, ``!dim`` absent, ``other:tensor`` the fact's kind,
-``other:!tensor``; several are joined by commas, and the first record that fits is taken.
+``other:!tensor``, ``dtype:complex`` a dtype of complex numbers; several are joined by commas,
+and the first record that fits is taken.
 """
 
 from __future__ import annotations
@@ -64,6 +66,10 @@ class Op:
             found.append(Parameter(name, kind or "", default, keyword_only, bool(star)))
             keyword_only = keyword_only or bool(star)
         return found
+
+    def fixed(self) -> set[str]:
+        """Parameters whose value `when` demands, so that the text need not name them."""
+        return {c.split("=", 1)[0] for c in self.when.split(",") if "='" in c}
 
     def answers_to(self) -> list[str]:
         """Full dotted names; ``F.`` and ``Tensor.`` are the usual short forms."""

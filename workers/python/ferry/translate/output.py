@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -125,9 +126,10 @@ class Writer:
             return with_imports(file.text, needed_imports(unmarked(file.text), _SHORT))
         body, imports = self._definitions(file.prelude)
         text = with_imports(file.text, needed_imports(unmarked(file.text), _SHORT) | imports)
-        block = f"\n\n{_HEADER}\n\n\n{body}\n"
         lines = text.splitlines(keepends=True)
         at = end_of_imports(text)
+        blank = sum(1 for _ in itertools.takewhile(lambda line: not line.strip(), lines[at:]))
+        block = f"\n\n{_HEADER}\n\n\n{body}\n" + "\n" * max(2 - blank, 0)
         self.inserted[file.path] = (at, at + block.count("\n"))
         return "".join([*lines[:at], block, *lines[at:]])
 

@@ -145,6 +145,13 @@ class Project:
         target = self.target(unit, base)
         return target is not None and target.node in found
 
+    def is_gradient_rule(self, node: ast.AST | None) -> bool:
+        """Whether a node is a class derived from ``torch.autograd.Function``."""
+        if not isinstance(node, ast.ClassDef):
+            return False
+        unit = self.unit_of(node)
+        return any(unit.names.torch(b) == "torch.autograd.Function" for b in node.bases)
+
     def lineage(self, node: ast.ClassDef) -> Iterator[ast.ClassDef]:
         """The class and the source's classes it derives from, nearest first."""
         seen: set[ast.ClassDef] = set()

@@ -70,6 +70,8 @@ def _argument_start(tr: FileTranslator, node: ast.Call) -> int:
 
 def source_body(tr: FileTranslator, start: int, end: int, arguments: list[ast.AST]) -> str:
     """The text between the parentheses of a call, with its arguments rendered."""
+    if len(arguments) == 1 and tr.source.span(arguments[0]) == (start - 1, end + 1):
+        return tr.render(arguments[0])[1:-1]  # a generator that shares the call's parentheses
     return tr.splice(start, end, arguments, {})
 
 

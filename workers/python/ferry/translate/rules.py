@@ -30,7 +30,7 @@ RULES: Mapping[type[ast.AST], tuple[Rule, ...]] = {
     ast.AugAssign: (inplace.augmented,),
     ast.Expr: (statements.initialises, statements.expression),
     ast.If: (statements.initialises, blocks.branch),
-    ast.For: (statements.initialises,),
+    ast.For: (statements.frozen_loop, statements.initialises),
     ast.While: (blocks.loop,),
     ast.With: (statements.initialises, blocks.with_),
     ast.Assert: (blocks.assertion,),

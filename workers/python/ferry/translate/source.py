@@ -79,7 +79,7 @@ class SourceFile:
         return None if before or (after and not after.startswith("#")) else (line_start, line_end)
 
     def removal(self, node: ast.stmt) -> tuple[int, int] | None:
-        """What goes with a statement: its lines, the comment above it, a definition's gap."""
+        """What goes with a statement: its lines, and the comment above it."""
         lines = self.full_lines(node)
         if lines is None or isinstance(node, (ast.Import, ast.ImportFrom)):
             return lines
@@ -90,10 +90,6 @@ class SourceFile:
             if not self.text[above:start].startswith(f"{indent}#"):
                 break
             start = above
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            rest = self.text[end:]
-            blank = len(rest) - len(rest.lstrip("\n"))
-            end += blank
         return start, end
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:

@@ -26,10 +26,14 @@ def assign(tr: FileTranslator, node: ast.Assign) -> str | None:
         _refuse_chained(tr, node)
         return None
     target = node.targets[0]
+    if isinstance(target, ast.Subscript) and inplace.is_mask(tr, target.slice):
+        return inplace.set_masked(tr, target, "", node.value, node)
     if isinstance(target, ast.Subscript) and tr.is_tensor(target.value):
         return inplace.set_item(tr, target, "set", tr.render(node.value), node)
     if isinstance(target, ast.Attribute) and target.attr == "data" and tr.is_tensor(target.value):
-        return f"{inplace.lvalue(tr, target)} = {tr.render(node.value)}"
+        return inplace.set_data(tr, target, tr.render(node.value), node)
+    if _is_requires_grad(target) and tr.is_variable(target.value):  # type: ignore[attr-defined]
+        return _requires_grad(tr, target, node.value)
     if isinstance(target, ast.Attribute) and tr.module_class(node) is not None:
         return assign_attribute(tr, node, target, node.value)
     if isinstance(target, (ast.Tuple, ast.List)):
@@ -71,6 +75,8 @@ def assign_attribute(
     """``self.x = value`` in a module class: a variable, a shared variable, or anything else."""
     if not tr.is_variable(target):
         _check_new_tensor(tr, node, target, value)
+        if isinstance(value, (ast.List, ast.ListComp)) and _holds_modules(tr, target):
+            return f"{tr.keep(target)} = nnx.List({tr.render(value)})"
         return _data_after_none(tr, target, value)
     if tr.is_variable(value) and tr.in_constructor(node):
         return f"{tr.keep(target)} = {tr.keep(value)}"  # one variable under two names
@@ -88,6 +94,16 @@ def assign_attribute(
     if made is False and "tensor" in tr.project.tensor_kinds[target.attr] | tr.kinds(value):
         return f"{tr.keep(target)} = {buffer(tr, value)}"
     return _data_after_none(tr, target, value)
+
+
+def _holds_modules(tr: FileTranslator, target: ast.Attribute) -> bool:
+    """Whether an attribute was seen as a list of modules, which nnx must know of."""
+    return any(
+        isinstance(n, ast.Attribute)
+        and n.attr == target.attr
+        and any(item["kind"] == "module" for item in (tr.facts.of(n) or {}).get("items") or [])
+        for n in ast.walk(tr.source.tree)
+    )
 
 
 def _keeps_shape(tr: FileTranslator, target: ast.Attribute, value: ast.expr) -> bool:
@@ -166,6 +182,76 @@ def _data_after_none(tr: FileTranslator, target: ast.Attribute, value: ast.expr)
     return None
 
 
+def _requires_grad(tr: FileTranslator, target: ast.expr, value: ast.expr) -> str:
+    """``m.weight.requires_grad = False``: the parameter becomes a buffer."""
+    assert isinstance(target, ast.Attribute)
+    if not isinstance(value, ast.Constant):
+        tr.refuse(target, "requires_grad is not a constant")
+    elif value.value:
+        return REMOVED
+    owner = tr.keep(target.value)
+    return f"{owner} = {tr.use('Buffer')}({owner}[...])"
+
+
+def frozen_loop(tr: FileTranslator, node: ast.For) -> str | None:
+    """``for p in m.parameters(): p.requires_grad = False`` as ``freeze(m)``."""
+    frozen = [_frozen(statement) for statement in node.body]
+    if not any(frozen):
+        return None
+    names = [name for name in frozen if name is not None]
+    others = [s for s, name in zip(node.body, frozen, strict=True) if name is None]
+    modules = [_iterated(node, name) for name in names]
+    if not all(modules) or not all(tr.initial.statement(tr.unit, s) for s in others):
+        return None
+    lines = [f"{tr.use('freeze')}({tr.render(m)})" for m in modules if m is not None]
+    return f"\n{tr.source.indent(node)}".join(lines)
+
+
+def _frozen(node: ast.stmt) -> str | None:
+    """The name whose gradient a statement switches off."""
+    if isinstance(node, ast.Assign) and _is_requires_grad(node.targets[0]):
+        off = isinstance(node.value, ast.Constant) and node.value.value is False
+        owner = node.targets[0].value  # type: ignore[attr-defined]
+        return owner.id if off and isinstance(owner, ast.Name) else None
+    call = node.value if isinstance(node, ast.Expr) else None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return None
+    owner = call.func.value
+    if call.func.attr != "requires_grad_" or not isinstance(owner, ast.Name):
+        return None
+    return owner.id if _is_off(call) else None
+
+
+def _is_requires_grad(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "requires_grad"
+
+
+def _is_off(call: ast.Call) -> bool:
+    """Whether a call of ``requires_grad_`` says False."""
+    values = [*call.args, *(k.value for k in call.keywords)]
+    return len(values) == 1 and isinstance(values[0], ast.Constant) and values[0].value is False
+
+
+def _iterated(node: ast.For, name: str) -> ast.expr | None:
+    """The module whose parameters a loop variable runs over."""
+    targets: list[ast.expr] = [node.target]
+    sources: list[ast.expr] = [node.iter]
+    if isinstance(node.target, ast.Tuple):
+        call = node.iter
+        targets = node.target.elts
+        sources = []
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            sources = call.args if call.func.id == "zip" else []
+        elif isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            sources = [call, call] if call.func.attr == "named_parameters" else []
+    for target, source in zip(targets, sources, strict=False):
+        if isinstance(target, ast.Name) and target.id == name and isinstance(source, ast.Call):
+            func = source.func
+            if isinstance(func, ast.Attribute) and func.attr.endswith("parameters"):
+                return func.value
+    return None
+
+
 def _is_device_only(tr: FileTranslator, node: ast.Assign) -> bool:
     """``device = x.device`` where the name is only used to place tensors."""
     target = node.targets[0]
@@ -199,6 +285,8 @@ def expression(tr: FileTranslator, node: ast.Expr) -> str | None:
     if "module" in tr.kinds(func.value):
         if func.attr in ("register_buffer", "register_parameter"):
             return register(tr, call, func)
+        if func.attr == "requires_grad_" and _is_off(call):
+            return f"{tr.use('freeze')}({tr.render(func.value)})"
         if func.attr in ("requires_grad_", "float", "to", "cuda"):
             return REMOVED
     if _is_init_of_base(tr, node):

@@ -11,10 +11,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-from ferry.translate import library
+from ferry.translate import detached, library, tidy
 from ferry.translate.initial import Initial
+from ferry.translate.names import canonical, is_torch
 from ferry.translate.ops import operand
 from ferry.translate.project import Project, Unit
 from ferry.translate.source import (
@@ -97,7 +98,7 @@ def _binds(unit: Unit, node: ast.AST) -> set[str]:
         return {
             local
             for local in ((a.asname or a.name).split(".")[0] for a in node.names)
-            if not (unit.names.imports.get(local) or "").startswith("torch")
+            if not is_torch(canonical(unit.names.imports.get(local) or ""))
         }
     return set()
 
@@ -126,6 +127,7 @@ class FileTranslator:
         self.assumptions: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.current: ast.AST = unit.source.tree
+        self.detached = ""
         self._rules = rules
         self._kinds: dict[ast.AST, frozenset[str]] = {}
 
@@ -139,6 +141,8 @@ class FileTranslator:
         mark = len(self.refusals)
         try:
             text = self._render_by_rules(node)
+            if self.detached and text != REMOVED:
+                text = detached.hold(self, node, text)
         except Refused as refused:
             self.add_refusal(refused.node, refused.code, refused.why)
             text = self.source.segment(node)
@@ -172,7 +176,8 @@ class FileTranslator:
                 if lines is None:
                     text = "pass"
                 else:
-                    first, last, text = max(lines[0], at), min(lines[1], end), ""
+                    first, last = max(lines[0], at), min(lines[1], end)
+                    text = self.source.indent(child) + tidy.GAP + "\n" * (last == lines[1])
             if first < at:
                 continue
             pieces += [self.source.text[at:first], text]
@@ -190,6 +195,10 @@ class FileTranslator:
         return self.renames.spelling(name)
 
     # --- refusals ---
+
+    def refuse(self, node: ast.AST, why: str) -> NoReturn:
+        """Give a statement up as a construct that is not supported."""
+        raise Refused(node, "unsupported_construct", why)
 
     def add_refusal(self, node: ast.AST, code: str, why: str) -> None:
         """Record that a construct stands in the way."""
@@ -213,6 +222,8 @@ class FileTranslator:
         """A definition that never ran is left out rather than refused."""
         definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         if len(self.refusals) == mark or not isinstance(node, definitions) or self.ever_ran(node):
+            return text
+        if self.project.is_gradient_rule(self.source.parents.get(node)):
             return text
         first = self.refusals[mark]
         del self.refusals[mark:]
@@ -282,6 +293,8 @@ class FileTranslator:
         return frozenset(found)
 
     def _infer_definition(self, function: Function, name: str) -> set[str]:
+        if self.project.is_gradient_rule(self.source.parents.get(function)):
+            return self._infer_in_rule(function, name)
         for arg in parameters(function):
             if arg.arg == name and arg.annotation is not None:
                 dotted = self.names.torch(arg.annotation)
@@ -292,6 +305,47 @@ class FileTranslator:
                 isinstance(t, ast.Name) and t.id == name for t in other.targets
             ):
                 found |= self.kinds(other.value)
+            elif isinstance(other, ast.Assign) and isinstance(other.value, ast.Call):
+                found |= self._infer_unpacked(other, other.value, name)
+        return found
+
+    def _infer_unpacked(self, node: ast.Assign, call: ast.Call, name: str) -> set[str]:
+        """A name in ``a, b = f(x)``: an operation of torch, or a method whose returns are seen."""
+        target = node.targets[0]
+        names = [ast.unparse(e) for e in target.elts] if isinstance(target, ast.Tuple) else []
+        if name not in names:
+            return set()
+        if self.names.torch(call.func) or self.is_tensor(call):
+            return {"tensor"}
+        method = self.project.callee(self.unit, call) or self._forward_of(call)
+        found: set[str] = set()
+        for inner in ast.walk(method) if method is not None else ():
+            if isinstance(inner, ast.Return) and isinstance(inner.value, ast.Tuple):
+                parts = inner.value.elts
+                if len(parts) == len(names):
+                    found |= self.kinds(parts[names.index(name)])
+        return found
+
+    def _forward_of(self, call: ast.Call) -> ast.AST | None:
+        """The forward that ``self(x)`` runs."""
+        owner = self.module_class(call)
+        is_self = isinstance(call.func, ast.Name) and call.func.id == "self"
+        return self.project.method(owner, "forward") if owner is not None and is_self else None
+
+    def _infer_in_rule(self, function: Function, name: str) -> set[str]:
+        """Names in the backward of an autograd function: its gradients, what it saved."""
+        if name in [a.arg for a in parameters(function)[1:]]:
+            return {"tensor"}
+        found: set[str] = set()
+        for other in ast.walk(function):
+            if not isinstance(other, ast.Assign):
+                continue
+            saved = isinstance(other.value, ast.Attribute) and other.value.attr == "saved_tensors"
+            for target in other.targets:
+                parts = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+                if any(isinstance(p, ast.Name) and p.id == name for p in parts):
+                    unpacked = isinstance(target, (ast.Tuple, ast.List))
+                    found |= {"tensor"} if saved and unpacked else self.kinds(other.value)
         return found
 
     def _infer_call(self, node: ast.Call) -> frozenset[str]:

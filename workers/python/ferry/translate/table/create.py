@@ -102,6 +102,13 @@ RECORDS = (
     Op(
         "torch.rand",
         f"*size:shape {_DRAW}",
+        "complex_uniform({rngs}, {size}, {dtype})",
+        random=True,
+        when="dtype:complex",
+    ),
+    Op(
+        "torch.rand",
+        f"*size:shape {_DRAW}",
         "jax.random.uniform({rngs}, {size}{dtype?, dtype=%})",
         random=True,
     ),

@@ -45,6 +45,11 @@ RECORDS = (
     ),
     Op("Tensor.detach torch.detach", "input", "lax.stop_gradient({input})"),
     Op("Tensor.requires_grad_", "input requires_grad:ignore=True", "{input}"),
+    Op(
+        "torch.autograd.Variable",
+        "data requires_grad:ignore=False volatile:ignore=False",
+        "{data}",
+    ),
     Op("Tensor.get_device", "input", "-1", result="int"),
     Op(
         "Tensor.is_floating_point torch.is_floating_point",

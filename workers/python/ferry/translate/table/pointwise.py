@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ferry.translate.ops import Op
 
 
@@ -31,6 +33,35 @@ def _binary(names: str, function: str = "") -> tuple[Op, ...]:
 def _infix(names: str, sign: str) -> Op:
     listed = " ".join(f"torch.{n} Tensor.{n}" for n in names.split())
     return Op(listed, "input other * out:refuse=None", f"{{input.}} {sign} {{other.}}")
+
+
+def _transforms() -> Iterator[Op]:
+    """The Fourier transforms: along one axis, along two, along several."""
+    for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
+        yield Op(
+            f"torch.fft.{name}",
+            "input n=None dim=-1 norm=None",
+            f"jnp.fft.{name}({{input}}{{n?, n=%}}{{dim?, axis=%}}{{norm?, norm=%}})",
+        )
+    for name in ("fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn"):
+        dims = "(-2,-1)" if name.endswith("2") else "None"
+        yield Op(
+            f"torch.fft.{name}",
+            f"input s:axes=None dim:axes={dims} norm=None",
+            f"jnp.fft.{name}({{input}}{{s?, s=%}}{{dim?, axes=%}}{{norm?, norm=%}})",
+        )
+    for name in ("fftshift", "ifftshift"):
+        yield Op(
+            f"torch.fft.{name}",
+            "input dim:axes=None",
+            f"jnp.fft.{name}({{input}}{{dim?, axes=%}})",
+        )
+    for name in ("fftfreq", "rfftfreq"):
+        yield Op(
+            f"torch.fft.{name}",
+            "n d=1.0 * dtype=None device:ignore=None requires_grad:ignore=False",
+            f"jnp.fft.{name}({{n}}{{d?, d=%}}{{dtype?, dtype=%}})",
+        )
 
 
 RECORDS = (
@@ -131,9 +162,14 @@ RECORDS = (
         "input mat2 * out:refuse=None",
         "jnp.matmul({input}, {mat2})",
     ),
+    Op(
+        "torch.spmm torch.sparse.mm torch.dsmm Tensor.spmm",
+        "input mat2",
+        "jnp.matmul({input}, {mat2})",
+    ),
     Op("torch.mv Tensor.mv", "input vec", "jnp.matmul({input}, {vec})"),
     Op("torch.dot Tensor.dot", "input tensor", "jnp.dot({input}, {tensor})"),
-    Op("torch.einsum", "equation *operands:raw", "jnp.einsum({equation}, {operands})"),
+    Op("torch.einsum", "equation *operands:operands", "jnp.einsum({equation}, {operands})"),
     Op("torch.tensordot", "a b dims=2", "jnp.tensordot({a}, {b}{dims?, %})"),
     Op("torch.linalg.inv torch.inverse", "input", "jnp.linalg.inv({input})"),
     Op("torch.linalg.det torch.det", "input", "jnp.linalg.det({input})"),
@@ -150,34 +186,5 @@ RECORDS = (
         "input other dim=-1",
         "jnp.cross({input}, {other}{dim?, axis=%})",
     ),
-    Op(
-        "torch.fft.fft",
-        "input n=None dim=-1 norm=None",
-        "jnp.fft.fft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})",
-    ),
-    Op(
-        "torch.fft.ifft",
-        "input n=None dim=-1 norm=None",
-        "jnp.fft.ifft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})",
-    ),
-    Op(
-        "torch.fft.rfft",
-        "input n=None dim=-1 norm=None",
-        "jnp.fft.rfft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})",
-    ),
-    Op(
-        "torch.fft.irfft",
-        "input n=None dim=-1 norm=None",
-        "jnp.fft.irfft({input}{n?, n=%}{dim?, axis=%}{norm?, norm=%})",
-    ),
-    Op(
-        "torch.fft.fft2",
-        "input s=None dim:axes=(-2,-1) norm=None",
-        "jnp.fft.fft2({input}{s?, s=%}{dim?, axes=%}{norm?, norm=%})",
-    ),
-    Op(
-        "torch.fft.ifft2",
-        "input s=None dim:axes=(-2,-1) norm=None",
-        "jnp.fft.ifft2({input}{s?, s=%}{dim?, axes=%}{norm?, norm=%})",
-    ),
+    *_transforms(),
 )

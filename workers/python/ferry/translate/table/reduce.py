@@ -73,6 +73,11 @@ RECORDS = (
         "input dim * dtype=None",
         "jnp.cumsum({input}, axis={dim}{dtype?, dtype=%})",
     ),
+    Op(
+        "torch.quantile Tensor.quantile",
+        "input q dim=None keepdim=False",
+        "jnp.quantile({input}, {q}{dim?, axis=%}{keepdim?, keepdims=%})",
+    ),
     Op("torch.count_nonzero", "input dim:axes=None", "jnp.count_nonzero({input}{dim?, axis=%})"),
     Op("torch.trace Tensor.trace", "input", "jnp.trace({input})"),
 )

@@ -36,6 +36,22 @@ RECORDS = (
         "jnp.concatenate({tensors}{dim?, axis=%})",
     ),
     Op("torch.stack", "tensors dim=0 * out:refuse=None", "jnp.stack({tensors}{dim?, axis=%})"),
+    Op(
+        "Tensor.unfold",
+        "input dimension size step",
+        "sliding_windows({input}, {dimension}, {size}, {step})",
+    ),
+    Op(
+        "Tensor.fill_diagonal",
+        "input fill_value",
+        "jnp.fill_diagonal({input}, {fill_value}, inplace=False)",
+    ),
+    Op(
+        "Tensor.split",
+        "input split_size dim=0",
+        "split({input}, {split_size}{dim?, %})",
+        result="tuple",
+    ),
     Op("torch.hstack", "tensors", "jnp.hstack({tensors})"),
     Op("torch.vstack torch.row_stack", "tensors", "jnp.vstack({tensors})"),
     Op("torch.dstack", "tensors", "jnp.dstack({tensors})"),

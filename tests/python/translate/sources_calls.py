@@ -1,0 +1,188 @@
+"""Small sources about calls and layers that once were refused or ported wrongly; see `sources`."""
+
+from __future__ import annotations
+
+from sources import module
+
+_STAR = (
+    "from torch.nn import *\nimport torch\n\n\n"
+    + module("return self.net(x)", "self.net = Sequential(Linear(4, 3), ReLU())")
+    .split("\n\n", 1)[1]
+    .replace("nn.Module", "Module")
+    .lstrip()
+)
+
+# name → (source, lines of the port)
+EQUAL: dict[str, tuple[str, list[str]]] = {
+    "a_generator_as_the_only_argument": (
+        module(
+            "for layer in self.layers:\n    x = layer(x)\nreturn x",
+            "self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))",
+        ),
+        ["self.layers = nnx.List(Linear(4, 4, rngs=rngs) for _ in range(2))"],
+    ),
+    "values_that_choose_an_operation": (
+        module(
+            'y = F.gelu(x, approximate="tanh") + F.gelu(x, approximate="none")\n'
+            'return y + torch.div(x, 2, rounding_mode="floor")'
+            ' + torch.div(x, 2, rounding_mode="trunc")'
+        ),
+        ["jax.nn.gelu(x, approximate=True) + jax.nn.gelu(x, approximate=False)"],
+    ),
+    "windows_and_pieces": (
+        module(
+            "a, b = x.split(split_size=[1, 3], dim=1)\n"
+            "return x.unfold(1, 2, 1).unfold(0, 2, 1).sum(-1), a, b"
+        ),
+        ["sliding_windows(sliding_windows(x, 1, 2, 1), 0, 2, 1)"],
+    ),
+    "operands_in_a_list": (
+        module(
+            "parts = [x, x]\nreturn torch.einsum('ij,kj->ik', [x, x]), "
+            "torch.einsum('ij,ij->i', parts)"
+        ),
+        ["jnp.einsum('ij,kj->ik', x, x), jnp.einsum('ij,ij->i', *parts)"],
+    ),
+    "writes_under_a_mask": (
+        module(
+            "mask = x > 0\nrows = x.sum(1) > 0\n"
+            "y = torch.zeros_like(x)\ny[mask] = x[mask] * 2 - (x * x)[mask]\n"
+            "z = x.clone()\nz[~mask] *= 3\nz[rows] = self.token\nz[rows] += 1.0\n"
+            "return y, z",
+            "self.token = nn.Parameter(torch.randn(4))",
+        ),
+        [
+            "y = jnp.where(mask, (x * 2) - (x * x), y)",
+            "z = jnp.where(~mask, z * 3, z)",
+            "z = jnp.where(rows[..., None], self.token[...], z)",
+            "z = jnp.where(rows[..., None], z + 1.0, z)",
+        ],
+    ),
+    "part_of_a_tensor_written_by_a_method": (
+        module("y = x * 1\ny[:, ::2].mul_(0.5)\nreturn y"),
+        ["y = y.at[:, ::2].set(y[:, ::2] * 0.5)"],
+    ),
+    "sizes_of_what_was_written": (
+        module("y = x * 2\nz = F.relu(y, inplace=True)\nreturn z.view(y.size(0), -1)"),
+        ["return z.reshape(y.shape[0], -1)"],
+    ),
+    "children_added_by_name": (
+        module(
+            "return self.net(x)",
+            "self.net = nn.Sequential()\n"
+            "for i in range(2):\n    self.net.add_module(f'layer{i}', nn.Linear(4, 4))\n"
+            "self.net.add_module('act', nn.ReLU())",
+        ),
+        ["self.net.add_module(f'layer{i}', Linear(4, 4, rngs=rngs))"],
+    ),
+    "modules_in_a_plain_list": (
+        module(
+            "return sum(head(x) for head in self.heads)",
+            "self.heads = [nn.Linear(4, 4) for _ in range(2)]\n"
+            "for i, head in enumerate(self.heads):\n    self.add_module(f'head{i}', head)",
+        ),
+        ["self.heads = nnx.List([Linear(4, 4, rngs=rngs) for _ in range(2)])"],
+    ),
+    "buffers_by_a_local_function": (
+        module(
+            "return x * self.table",
+            "put = lambda name, value: self.register_buffer(name, value.float())\n"
+            "put('table', torch.arange(4))",
+        ),
+        ["put = lambda name, value: setattr(self, name, Buffer(value.astype(jnp.float32)))"],
+    ),
+    "initial_values_in_a_helper": (
+        module(
+            "return self.fc(x)",
+            "self.fc = started(nn.Linear(4, 4))",
+            before="def started(layer, gain=2.0):\n    nn.init.orthogonal_(layer.weight, gain)\n"
+            "    return layer\n\n",
+        ),
+        ["def started(layer, gain=2.0):\n    return layer"],
+    ),
+    "a_layer_with_a_computed_weight": (
+        module(
+            "return self.conv(x[None])",
+            "self.conv = Standardised(3, 2, 3, padding=1)",
+            before="class Standardised(nn.Conv1d):\n    def forward(self, x):\n"
+            "        w = self.weight - self.weight.mean(dim=(1, 2), keepdim=True)\n"
+            "        return self._conv_forward(x, w, self.bias)\n\n",
+        ),
+        ["return self._conv_forward(x, w, self.bias[...])"],
+    ),
+    "old_weight_norm": (
+        module(
+            "return self.s(self.a(x))",
+            "self.a = nn.utils.weight_norm(nn.Linear(4, 3), dim=None)\n"
+            "self.s = nn.utils.spectral_norm(nn.Linear(3, 2), n_power_iterations=2)",
+        ),
+        ["self.a = weight_norm(Linear(4, 3, rngs=rngs), dim=None)"],
+    ),
+    "new_weight_norm": (
+        module(
+            "return self.s(self.a(x)).mean(), self.t(x[None, :, :, None])",
+            "self.a = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))\n"
+            "self.s = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))\n"
+            "self.t = nn.utils.parametrizations.spectral_norm(nn.ConvTranspose2d(3, 2, 2))",
+        ),
+        ["self.s = parametrized_spectral_norm(Linear(3, 2, rngs=rngs))"],
+    ),
+    "layers_of_einops": (
+        module(
+            "return self.swap(x), self.mean(x)",
+            "self.swap = Rearrange('a (b c) -> c a b', c=2)\nself.mean = Reduce('a b -> a', 'max')",
+            before="from einops.layers.torch import Rearrange, Reduce\n\n",
+        ),
+        ["self.swap = Rearrange('a (b c) -> c a b', c=2)"],
+    ),
+    "transforms": (
+        module(
+            "y = torch.fft.rfft2(x, norm='ortho')\n"
+            "z = torch.fft.fftshift(torch.fft.fftn(x, dim=(0,)), dim=0)\n"
+            "return torch.fft.irfft2(y * self.w, s=(3, 4), norm='ortho'), z.abs(), "
+            "torch.fft.fftfreq(4, d=0.5) * x",
+            "self.w = nn.Parameter(torch.rand(3, 3, dtype=torch.cfloat))",
+        ),
+        ["jnp.fft.rfft2(x, norm='ortho')", "jnp.fft.fftfreq(4, d=0.5)"],
+    ),
+    "noise_of_gumbel": (
+        module("return F.gumbel_softmax(x, tau=0.5, hard=True, dim=1)"),
+        ["return gumbel_softmax(x, tau=0.5, hard=True, dim=1, rngs=self.rngs)"],
+    ),
+    "all_names_of_the_layers": (_STAR, ["self.net = Sequential(Linear(4, 3, rngs=rngs), ReLU())"]),
+    "a_method_that_never_ran_is_kept": (
+        module("return self.fc(x), x", "self.fc = nn.Linear(4, 5)").replace(
+            "    def forward",
+            "    @torch.no_grad()\n    def sample(self, x, k, shape):\n"
+            "        noise = torch.randn(shape)\n"
+            "        logits, _ = self(x)\n        v, _ = torch.topk(logits, k)\n"
+            "        logits[logits < v[:, [-1]]] = -float('inf')\n"
+            "        return torch.multinomial(F.softmax(logits, dim=-1), num_samples=1) + noise\n\n"
+            "    def forward",
+        ),
+        [
+            "noise = jax.random.normal(self.rngs.noise(), as_shape(shape))",
+            "logits = jnp.where(logits < v[:, jnp.array([-1])], -float('inf'), logits)",
+            "multinomial(jax.nn.softmax(logits, axis=-1), num_samples=1, rngs=self.rngs)",
+        ],
+    ),
+}
+
+# name → (source, expected refusal code, text of the line)
+REFUSED: dict[str, tuple[str, str, str]] = {
+    "positions_of_a_mask": (
+        module("i, j = torch.where(x > 0)\nreturn x[i, j].sum()"),
+        "data_dependent_shape",
+        "torch.where(x > 0)",
+    ),
+    "quotients_under_a_mask": (
+        module("y = torch.zeros_like(x)\nm = x > 0\ny[m] = 1 / x[m]\nreturn y"),
+        "data_dependent_shape",
+        "y[m] = 1 / x[m]",
+    ),
+    "a_copy_is_written": (
+        module("y = x * 1\ny[torch.tensor([0, 1])].mul_(2)\nreturn y"),
+        "unsafe_alias",
+        ".mul_(2)",
+    ),
+}
