@@ -12,13 +12,11 @@
 /* Says why the artifact is not there. */
 static int absent(struct request *r, const char *name)
 {
-    struct store_job job;
-    int rc = request_job(r, &job);
+    bool ended;
+    int rc = request_job_ended(r, &ended);
     if (rc)
         return rc;
-    bool final = job_state_final(job.state);
-    store_job_fini(&job);
-    if (final)
+    if (ended)
         return err_set(&r->err, FERR_NOT_FOUND, "the job ended without %s", name);
     return err_set(&r->err, FERR_NOT_READY, "the job has not stored %s yet", name);
 }

@@ -52,6 +52,12 @@ struct field {
     const char *refused;         /* why this version doesn't take the field, or NULL */
 };
 
+/* The initialiser of a field that may be null, and is where it was left out. */
+#define FIELD_OR_NULL(...)                                       \
+    {                                                            \
+        .flags = FIELD_NULLABLE, .fallback = "null", __VA_ARGS__ \
+    }
+
 /* Checks `value` (the field itself, at `at`), fills defaults into it. 0, or FERR_INVALID_FIELD,
  * FERR_UNKNOWN_FIELD, FERR_MISSING_FIELD, FERR_NO_MEMORY. */
 int fields_check(const struct field *field, json_t *value, const struct pointer *at, const void *arg,

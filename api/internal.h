@@ -142,6 +142,8 @@ json_t *job_json(const struct store_job *job);
 void job_etag(const struct store_job *job, char out[ETAG_SIZE]);
 /* Loads the job that {id} names; frees nothing on failure. */
 int request_job(struct request *r, struct store_job *out);
+/* Whether that job has ended. */
+int request_job_ended(struct request *r, bool *ended);
 
 /* ---- routes ---- */
 int jobs_create(struct request *r);

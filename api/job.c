@@ -129,13 +129,11 @@ static int submit_delete(struct request *r, struct err *e)
 int job_delete(struct request *r)
 {
     if (!r->command.sent) {
-        struct store_job job;
-        int rc = request_job(r, &job);
+        bool ended;
+        int rc = request_job_ended(r, &ended);
         if (rc)
             return rc;
-        bool final = job_state_final(job.state);
-        store_job_fini(&job);
-        if (!final)
+        if (!ended)
             return err_set(&r->err, FERR_CONFLICT,
                            "only a job that has ended can be deleted: cancel it first");
         return command_run(r, submit_delete);

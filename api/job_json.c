@@ -79,3 +79,14 @@ int request_job(struct request *r, struct store_job *out)
         return err_set(&r->err, FERR_JOB_NOT_FOUND, "\"%.63s\" is no job id", r->args[0]);
     return store_job_get(r->api->reader, r->args[0], out, &r->err);
 }
+
+int request_job_ended(struct request *r, bool *ended)
+{
+    struct store_job job;
+    int rc = request_job(r, &job);
+    if (rc)
+        return rc;
+    *ended = job_state_final(job.state);
+    store_job_fini(&job);
+    return 0;
+}

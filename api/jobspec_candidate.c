@@ -12,20 +12,9 @@
 static const struct field STAGE_ITEM = {.type = FIELD_STRING};
 
 const struct field CONTRACT_MEMBERS[] = {
-    {.name = "stages",
-     .type = FIELD_ARRAY,
-     .flags = FIELD_NULLABLE,
-     .min = 1,
-     .max = 64,
-     .items = &STAGE_ITEM,
-     .check = check_stages,
-     .fallback = "null"},
-    {.name = "seeds",
-     .type = FIELD_INTEGER,
-     .flags = FIELD_NULLABLE,
-     .min = 1,
-     .max = 16,
-     .fallback = "null"},
+    FIELD_OR_NULL(.name = "stages", .type = FIELD_ARRAY, .min = 1, .max = 64, .items = &STAGE_ITEM,
+                  .check = check_stages),
+    FIELD_OR_NULL(.name = "seeds", .type = FIELD_INTEGER, .min = 1, .max = 16),
     {.name = NULL},
 };
 

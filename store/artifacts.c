@@ -21,24 +21,17 @@ struct artifact_command {
 
 static int trash_old(struct store *s, const struct artifact_command *c, struct err *e)
 {
-    char old[STORE_SHA_SIZE] = "";
     struct query q;
     query_begin(&q, &s->db, SQL_OLD_BLOB);
     query_text(&q, c->lease->job_id);
     query_text(&q, c->name);
-    if (query_row(&q))
-        query_col_copy(&q, 0, old, sizeof old);
-    int rc = query_end(&q, e);
-    return rc < 0 || !old[0] ? rc : trash_blob(s, old, e);
+    return trash_selected_blob(s, &q, e);
 }
 
 static int artifact_run(struct store *s, struct command *base, struct err *e)
 {
     struct artifact_command *c = (struct artifact_command *)base;
-    struct job_row row;
-    int rc = job_row_load_leased(s, c->lease->job_id, c->lease, &row, e);
-    if (rc == 0)
-        rc = blob_check(s, c->sha, e);
+    int rc = job_may_name_blob(s, c->lease, c->sha, e);
     if (rc == 0)
         rc = trash_old(s, c, e);
     if (rc < 0)

@@ -26,24 +26,17 @@ struct attempt_command {
 
 static int trash_old(struct store *s, const struct attempt_command *c, struct err *e)
 {
-    char old[STORE_SHA_SIZE] = "";
     struct query q;
     query_begin(&q, &s->db, SQL_OLD_BLOB);
     query_text(&q, c->lease->job_id);
     query_int(&q, c->n);
-    if (query_row(&q))
-        query_col_copy(&q, 0, old, sizeof old);
-    int rc = query_end(&q, e);
-    return rc < 0 || !old[0] ? rc : trash_blob(s, old, e);
+    return trash_selected_blob(s, &q, e);
 }
 
 static int attempt_run(struct store *s, struct command *base, struct err *e)
 {
     struct attempt_command *c = (struct attempt_command *)base;
-    struct job_row row;
-    int rc = job_row_load_leased(s, c->lease->job_id, c->lease, &row, e);
-    if (rc == 0)
-        rc = blob_check(s, c->sha, e);
+    int rc = job_may_name_blob(s, c->lease, c->sha, e);
     if (rc == 0)
         rc = trash_old(s, c, e);
     if (rc < 0)

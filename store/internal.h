@@ -121,6 +121,9 @@ int job_row_load_leased(struct store *s, const char *id, const struct store_leas
                         struct err *e);
 /* Writes the fold back; a job that is queued or final loses its lease. */
 int job_row_save(struct store *s, const struct job_row *row, struct err *e);
+/* What must hold before a row of a job names a new blob: the lease is held (as above) and the blob is there.
+ */
+int job_may_name_blob(struct store *s, const struct store_lease *lease, const char *sha, struct err *e);
 /* FERR_JOB_NOT_FOUND where it is not there. */
 int job_exists(struct db *db, const char *id, struct err *e);
 
@@ -138,6 +141,8 @@ int event_insert_own(struct store *s, struct job_row *row, enum event_type type,
 
 /* Puts a blob, a stored step's blobs, or everything that a job names, in line for removal. */
 int trash_blob(struct store *s, const char *sha, struct err *e);
+/* The blob in the first column of the query's first row, where there is a row; ends the query. */
+int trash_selected_blob(struct store *s, struct query *q, struct err *e);
 int trash_step_blobs(struct store *s, const char *key, struct err *e);
 int trash_job(struct store *s, const char *job_id, struct err *e);
 /* A bounded piece of clearing up, in transactions of its own; sets writer.trash_due_us. */

@@ -83,6 +83,13 @@ int job_row_load_leased(struct store *s, const char *id, const struct store_leas
     return 0;
 }
 
+int job_may_name_blob(struct store *s, const struct store_lease *lease, const char *sha, struct err *e)
+{
+    struct job_row row;
+    int rc = job_row_load_leased(s, lease->job_id, lease, &row, e);
+    return rc < 0 ? rc : blob_check(s, sha, e);
+}
+
 int job_row_save(struct store *s, const struct job_row *row, struct err *e)
 {
     const struct fold_row *f = &row->fold;

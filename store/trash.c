@@ -74,6 +74,15 @@ int trash_blob(struct store *s, const char *sha, struct err *e)
     return run_named(s, SQL_ADD, "blob", sha, e);
 }
 
+int trash_selected_blob(struct store *s, struct query *q, struct err *e)
+{
+    char sha[STORE_SHA_SIZE] = "";
+    if (query_row(q))
+        query_col_copy(q, 0, sha, sizeof sha);
+    int rc = query_end(q, e);
+    return rc < 0 || !sha[0] ? rc : trash_blob(s, sha, e);
+}
+
 int trash_job(struct store *s, const char *job_id, struct err *e)
 {
     s->writer.trash_due_us = 0;
