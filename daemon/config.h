@@ -40,6 +40,7 @@
       "interpreter with torch; empty: envs/torch/bin/python beside ferryd")                                  \
     X(sandbox, jax_python, TEXT, "", 0, 0, "interpreter with jax; empty: envs/jax/bin/python beside ferryd") \
     X(sandbox, package_dir, TEXT, "", 0, 0, "folder with the ferry package; empty: python beside ferryd")    \
+    X(sandbox, cgroup, TEXT, "", 0, 0, "folder of a cgroup that the sandboxes must join; empty: none")       \
     X(sandbox, wall_s, NUMBER, "300", 1, 86400, "wall-clock seconds of one step")                            \
     X(sandbox, cpu_s, NUMBER, "300", 1, 86400, "CPU seconds of one step")                                    \
     X(sandbox, memory_bytes, NUMBER, "4294967296", 268435456, 1099511627776, "memory of one step")           \

@@ -180,6 +180,7 @@ static int start_workers(struct daemon *d, struct err *e)
         .jail = d->jail,
         .python = {d->python[SANDBOX_TORCH], d->python[SANDBOX_JAX]},
         .package_dir = d->package,
+        .cgroup = *config_text(c, CONFIG_sandbox_cgroup) ? config_text(c, CONFIG_sandbox_cgroup) : NULL,
         .slots = sandbox_slots(c)};
     int rc = sandbox_new(&opts, &d->loop, &d->sandbox, e);
     if (rc != 0)

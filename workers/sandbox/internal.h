@@ -60,6 +60,7 @@ struct sandbox {
     char *jail;
     char *python[SANDBOX_ENV_COUNT];
     char *package_dir;
+    char *cgroup; /* or NULL */
     uv_loop_t *main_loop;
 
     uv_async_t look; /* any thread sends; handled on the main thread */
@@ -83,6 +84,11 @@ void zygote_fini(struct zygote *z);
 /* control.c, main thread: reads the zygote's first message. 1 when it came, 0 when there is nothing yet, -1
  * when the other end is closed or what came is not a hello. The arrays are new references. */
 int control_read_hello(int fd, pid_t *pid, json_t **confinement, json_t **missing);
+
+/* cgroup.c, any thread. Whether the process is a member; and for /readyz {"folder", "version",
+ * "memory_bytes"}, the last two null where the folder has no memory controller or no limit. */
+bool cgroup_holds(const char *folder, pid_t pid);
+json_t *cgroup_status(const char *folder);
 
 /* slots.c, worker thread. wait_slot() and wait_zygote() spin the worker's loop. */
 int sandbox_wait_slot(struct sandbox *s, struct worker_io *io, struct err *e);

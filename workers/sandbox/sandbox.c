@@ -36,7 +36,8 @@ static int copy_options(struct sandbox *s, const struct sandbox_options *opts)
     s->slots_free = opts->slots ? opts->slots : default_slots();
     s->jail = strdup(opts->jail);
     s->package_dir = strdup(opts->package_dir);
-    bool complete = s->jail && s->package_dir;
+    s->cgroup = opts->cgroup ? strdup(opts->cgroup) : NULL;
+    bool complete = s->jail && s->package_dir && (s->cgroup || !opts->cgroup);
     for (size_t i = 0; i < SANDBOX_ENV_COUNT; i++) {
         s->python[i] = strdup(opts->python[i]);
         complete = complete && s->python[i];
@@ -48,6 +49,7 @@ static void free_options(struct sandbox *s)
 {
     free(s->jail);
     free(s->package_dir);
+    free(s->cgroup);
     for (size_t i = 0; i < SANDBOX_ENV_COUNT; i++)
         free(s->python[i]);
 }
@@ -131,7 +133,8 @@ json_t *sandbox_status(struct sandbox *s)
 {
     pthread_mutex_lock(&s->lock);
     json_t *status =
-        json_pack("{s:s, s:o, s:o}", "mode", s->mode == SANDBOX_WEAK ? "weak" : "strict", "torch",
+        json_pack("{s:s, s:o, s:o, s:o}", "mode", s->mode == SANDBOX_WEAK ? "weak" : "strict", "cgroup",
+                  s->cgroup ? cgroup_status(s->cgroup) : json_null(), "torch",
                   zygote_status(&s->zygotes[SANDBOX_TORCH]), "jax", zygote_status(&s->zygotes[SANDBOX_JAX]));
     pthread_mutex_unlock(&s->lock);
     return status;

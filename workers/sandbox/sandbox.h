@@ -28,6 +28,7 @@ struct sandbox_options {
     const char *jail;                      /* path of ferry-jail */
     const char *python[SANDBOX_ENV_COUNT]; /* interpreters of the two environments */
     const char *package_dir;               /* folder that holds the ferry package */
+    const char *cgroup;                    /* folder of a cgroup that both zygotes must join, or NULL */
     unsigned slots;                        /* steps that run at once; 0 means one per core */
 };
 
@@ -54,9 +55,10 @@ void sandbox_free(struct sandbox *s);
 
 /* Any thread. Both zygotes serve. */
 bool sandbox_ready(struct sandbox *s);
-/* Any thread; a new reference: {"mode": "strict", "torch": {"state": "ready" | "starting" | "failed", "pid":
- * 12, "rss_bytes": …, "restarts": 0, "confinement": ["userns", "pidns", "netns", "seccomp", "landlock", …],
- * "missing": [{"part", "why"}]}, "jax": {…}} */
+/* Any thread; a new reference: {"mode": "strict", "cgroup": {"folder", "version", "memory_bytes"} or null,
+ * "torch": {"state": "ready" | "starting" | "failed", "pid": 12, "rss_bytes": …, "restarts": 0,
+ * "confinement": ["userns", "pidns", "netns", "seccomp", "landlock", …], "missing": [{"part", "why"}]},
+ * "jax": {…}} */
 json_t *sandbox_status(struct sandbox *s);
 
 struct sandbox_step {

@@ -152,6 +152,12 @@ static void on_log(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static void take_hello(struct zygote *z, pid_t pid, json_t *confinement, json_t *missing)
 {
+    const char *cgroup = z->owner->cgroup;
+    if (cgroup && cgroup_holds(cgroup, pid))
+        (void)json_array_append_new(confinement, json_string("cgroup"));
+    else if (cgroup)
+        (void)json_array_append_new(
+            missing, json_pack("{s:s, s:s+}", "part", "cgroup", "why", "not a member of ", cgroup));
     bool complete = json_array_size(missing) == 0;
     z->ready_at = uv_now(z->owner->main_loop);
     z->doomed = !complete;
@@ -204,8 +210,17 @@ static int spawn_jail(struct zygote *z, int control)
                           s->python[z->env],
                           "--package",
                           s->package_dir,
-                          s->mode == SANDBOX_WEAK ? "--weak" : NULL,
+                          NULL,
+                          NULL,
+                          NULL,
                           NULL};
+    size_t n = 7;
+    if (s->mode == SANDBOX_WEAK)
+        args[n++] = "--weak";
+    if (s->cgroup) {
+        args[n++] = "--cgroup";
+        args[n++] = s->cgroup;
+    }
     char *no_environment[] = {NULL};
     uv_stdio_container_t stdio[4] = {
         {.flags = UV_IGNORE},
