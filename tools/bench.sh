@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# The measured figures: the whole corpus table, one check turn against a fresh process, an idle daemon.
+# The measured figures: the comparison against memcpy, one check turn against a fresh process, an idle daemon, the gate, the
+# whole corpus table.
 set -u
 cd "$(dirname "$0")/.."
 python=build/envs/tools/bin/python
 failed=0
+build/tests/compare_main || failed=1
 $python tests/bench/turn.py || failed=1
 $python tests/bench/idle.py || failed=1
 $python tests/gate/gate.py --table || failed=1

@@ -5,6 +5,7 @@
 
 #include "workers/verdict/compare.h"
 #include "workers/verdict/span.h"
+#include "workers/verdict/st_internal.h"
 
 #include <float.h>
 #include <math.h>
@@ -219,35 +220,151 @@ static void finds_it_in_float32_too(void **state)
     assert_true(compare(ST_F32, F32(FLT_MAX), F32(-FLT_MAX), 1).max_error == 2); /* overflows in float32 */
 }
 
+/* In float32 both distances are 2^30; the second is larger by one. */
+static void tells_distances_apart_that_float32_rounds_to_one(void **state)
+{
+    (void)state;
+    enum { N = 3000 };
+    static float e[N], a[N];
+    e[10] = e[2500] = 0x1p30f;
+    a[10] = -1;
+    a[2500] = -2;
+    struct verdict_diff d = compare(ST_F32, e, a, N);
+    assert_int_equal(d.index, 2500);
+    assert_true(d.max_error == (0x1p30 + 2) / 0x1p30);
+}
+
+enum { SPAN_MOST = 300 };
+
+/* What span.h promises, element by element. */
+static struct span plain_span(const struct span_arrays *in, const double *r, const double *e, const double *a,
+                              size_t n)
+{
+    struct span s = {.finite = true};
+    for (size_t i = 0; i < n; i++) {
+        double source = in->expected ? fabs(e[i] - r[i]) : 0, distance = fabs(a[i] - r[i]);
+        s.finite = s.finite && isfinite(source) && isfinite(distance);
+        s.reference = fmax(s.reference, fabs(r[i]));
+        s.source = fmax(s.source, source);
+        s.distance = fmax(s.distance, distance);
+    }
+    return s;
+}
+
+/* Stores numbers as floats or doubles at any address, and rounds `values` to what is stored. */
+static void store(unsigned char *at, bool wide, double *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float narrow = (float)values[i];
+        if (!wide)
+            values[i] = (double)narrow;
+        memcpy(at + i * (wide ? 8 : 4), wide ? (const void *)&values[i] : (const void *)&narrow,
+               wide ? 8 : 4);
+    }
+}
+
+static uint32_t random_bits(void)
+{
+    static uint32_t seed = 1;
+    seed = seed * 1664525 + 1013904223;
+    return seed >> 8;
+}
+
+/* Numbers of all sizes, subnormal ones and zeros too; with `special`, rarely one that is not finite. */
+static double random_number(bool special)
+{
+    static const double ODD[] = {NAN, INFINITY, -INFINITY, DBL_MAX, -DBL_MAX};
+    uint32_t kind = random_bits() % 256;
+    if (special && kind == 0)
+        return ODD[random_bits() % 5];
+    double fraction = (double)random_bits() / 0x1p23 - 1;
+    if (kind < 32)
+        return ldexp(fraction, kind < 16 ? -140 : -1060);
+    return kind < 40 ? 0 : ldexp(fraction, (int)(random_bits() % 60) - 30);
+}
+
+static void check_spans(struct span_arrays in, bool three, size_t n, size_t shift, bool special)
+{
+    static unsigned char room[3][SPAN_MOST * 8 + 8];
+    double values[3][SPAN_MOST];
+    for (size_t k = 0; k < 3; k++) {
+        for (size_t i = 0; i < n; i++)
+            values[k][i] = random_number(special);
+        store(room[k] + shift, k == 0 ? in.wide_reference : in.wide, values[k], n);
+    }
+    in.reference = room[0] + shift;
+    in.expected = three ? room[1] + shift : NULL;
+    in.actual = room[2] + shift;
+    struct span plain = plain_span(&in, values[0], values[1], values[2], n);
+    const char *name;
+    bool runs_here;
+    for (size_t v = 0; span_variant(v, &name, &runs_here); v++) {
+        struct span s;
+        if (!runs_here)
+            continue;
+        span_variant(v, &name, &runs_here)(&in, n, &s);
+        assert_int_equal(s.finite, plain.finite);
+        assert_true(!s.finite || (s.reference == plain.reference && s.source == plain.source &&
+                                  s.distance == plain.distance));
+    }
+}
+
+/* Every variant that this processor runs, every combination of types, ragged ends, any alignment. */
 static void spans_agree_with_a_plain_loop(void **state)
 {
     (void)state;
-    float a[77], b[77];
-    uint32_t seed = 1;
-    for (size_t i = 0; i < 77; i++) {
-        seed = seed * 1664525 + 1013904223;
-        a[i] = (float)(int32_t)seed / 0x1p20f;
-        seed = seed * 1664525 + 1013904223;
-        b[i] = (float)(int32_t)seed / 0x1p20f;
-    }
-    for (size_t n = 0; n <= 77; n++) {
-        double range = 0, distance = 0;
-        for (size_t i = 0; i < n; i++) {
-            range = fmax(range, fabs((double)a[i]));
-            distance = fmax(distance, (double)fabsf(b[i] - a[i]));
+    static const bool WIDE[][2] = {{false, false}, {true, false}, {true, true}};
+    for (size_t n = 0; n <= SPAN_MOST; n++)
+        for (size_t shape = 0; shape < 12; shape++)
+            check_spans(
+                (struct span_arrays){.wide_reference = WIDE[shape % 3][0], .wide = WIDE[shape % 3][1]},
+                shape / 3 % 2, n, n % 8, shape / 6);
+}
+
+/* A NaN or an infinity in any place of any array is seen. */
+static void spans_see_what_is_not_finite(void **state)
+{
+    (void)state;
+    float values[3][SPAN_MOST] = {0};
+    struct span_arrays in = {.reference = values[0], .expected = values[1], .actual = values[2]};
+    const char *name;
+    bool runs_here;
+    for (size_t v = 0; span_variant(v, &name, &runs_here); v++) {
+        for (size_t i = 0; runs_here && i < (size_t)3 * SPAN_MOST; i++) {
+            struct span s;
+            float *at = &values[i / SPAN_MOST][i % SPAN_MOST];
+            *at = i % 2 ? NAN : -INFINITY;
+            span_variant(v, &name, &runs_here)(&in, SPAN_MOST, &s);
+            assert_false(s.finite);
+            *at = 0;
         }
-        struct span s;
-        span_float(a, b, n, &s);
-        assert_true(s.finite && s.reference == range);
-        assert_true(fabs(s.distance - distance) <= 0x1p-23 * distance);
     }
-    for (size_t i = 0; i < 77; i++) {
-        struct span s;
-        float kept = a[i];
-        a[i] = i % 2 ? NAN : INFINITY;
-        span_float(a, b, 77, &s);
-        assert_false(s.finite);
-        a[i] = kept;
+}
+
+/* The value by the definition of binary16 and bfloat16, for all 65536 patterns. */
+static double plain_half(uint32_t bits, int fraction_bits, int bias)
+{
+    int fraction = (int)(bits & ((1U << fraction_bits) - 1)), most = 0x7fff >> fraction_bits;
+    int exponent = (int)(bits & 0x7fff) >> fraction_bits;
+    double sign = bits & 0x8000 ? -1 : 1;
+    if (exponent == most)
+        return fraction > 0 ? NAN : sign * INFINITY;
+    if (exponent > 0)
+        fraction += 1 << fraction_bits;
+    return sign * ldexp(fraction, (exponent > 0 ? exponent : 1) - bias - fraction_bits);
+}
+
+static void reads_every_half_number(void **state)
+{
+    (void)state;
+    for (uint32_t bits = 0; bits <= UINT16_MAX; bits++) {
+        const uint16_t stored = (uint16_t)bits;
+        struct st_tensor half = tensor(ST_F16, &stored, 1), brain = tensor(ST_BF16, &stored, 1);
+        double x, y, expected = plain_half(bits, 10, 15), other = plain_half(bits, 7, 127);
+        st_load_double(&half, 0, 1, &x);
+        st_load_double(&brain, 0, 1, &y);
+        assert_true(isnan(expected) ? isnan(x) : x == expected && signbit(x) == signbit(expected));
+        assert_true(isnan(other) ? isnan(y) : y == other && signbit(y) == signbit(other));
     }
 }
 
@@ -291,7 +408,10 @@ int main(void)
         cmocka_unit_test(scales_the_floor_with_the_stored_type),
         cmocka_unit_test(finds_the_worst_element_anywhere),
         cmocka_unit_test(finds_it_in_float32_too),
+        cmocka_unit_test(tells_distances_apart_that_float32_rounds_to_one),
         cmocka_unit_test(spans_agree_with_a_plain_loop),
+        cmocka_unit_test(spans_see_what_is_not_finite),
+        cmocka_unit_test(reads_every_half_number),
         cmocka_unit_test(knows_the_magnitude),
         cmocka_unit_test(compares_numbers_of_trees),
     };

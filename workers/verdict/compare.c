@@ -2,8 +2,9 @@
  * compare.c: how far two tensors are apart, and whether that is too far.
  *
  * Any thread. One pass over blocks of BLOCK elements: the fast loop of span.c where all differences are
- * finite numbers, an exact scan where not. Only the block with the largest distance is remembered; it is
- * scanned again at the end to find the element. What the numbers mean is in docs/contract.md.
+ * finite numbers, a scan element by element where not. Only the first block with the largest distance is
+ * remembered; it is scanned at the end to find the element. Both ways calculate in double and give the same
+ * figures to the bit. What the numbers mean is in docs/contract.md.
  */
 #include "workers/verdict/compare.h"
 
@@ -29,7 +30,8 @@ const struct verdict_tolerances VERDICT_TOLERANCES_DEFAULT = {.f64_relative = 1e
                                                               .f32_floor = 0x1p-20,
                                                               .least_range = 1e-3,
                                                               .noise_factor = 16,
-                                                              .noise_cap = 1e-6};
+                                                              .noise_cap = 1e-6,
+                                                              .false_alarm = 3e-7};
 
 struct tensors {
     const struct st_tensor *expected, *actual, *truth;
@@ -93,30 +95,28 @@ static void scan_integers(const struct tensors *t, uint64_t first, size_t n, str
     }
 }
 
-static const void *at(const struct st_tensor *t, uint64_t first)
+/* A block's elements, unaligned perhaps: in place where they are of a type that span.c reads and `wide` is
+ * theirs, else converted to double into `room`. */
+static const void *elements(const struct st_tensor *t, bool wide, uint64_t first, size_t n,
+                            double room[BLOCK])
 {
-    return (const unsigned char *)t->data + first * st_dtype_size(t->dtype);
-}
-
-/* A block as doubles, unaligned perhaps: in place where that is what it is, else converted into `room`. */
-static const void *as_doubles(const struct st_tensor *t, uint64_t first, size_t n, double room[BLOCK])
-{
-    if (t->dtype == ST_F64)
-        return at(t, first);
+    if (t->dtype == (wide ? ST_F64 : ST_F32))
+        return (const unsigned char *)t->data + first * st_dtype_size(t->dtype);
     st_load_double(t, first, n, room);
     return room;
 }
 
-/* Distances of x from `reference` in one block. */
-static void span_tensors(const struct st_tensor *reference, const struct st_tensor *x, uint64_t first,
-                         size_t n, struct span *out)
+static void span_block(const struct tensors *t, uint64_t first, size_t n, struct span *out)
 {
-    if (reference->dtype == ST_F32 && x->dtype == ST_F32) {
-        span_float(at(reference, first), at(x, first), n, out);
-    } else {
-        double rooms[2][BLOCK];
-        span_double(as_doubles(reference, first, n, rooms[0]), as_doubles(x, first, n, rooms[1]), n, out);
-    }
+    double rooms[3][BLOCK];
+    const struct st_tensor *reference = t->truth ? t->truth : t->expected;
+    struct span_arrays in = {.wide = t->expected->dtype != ST_F32 || t->actual->dtype != ST_F32};
+    in.wide_reference = in.wide || reference->dtype != ST_F32;
+    in.reference = elements(reference, in.wide_reference, first, n, rooms[0]);
+    in.actual = elements(t->actual, in.wide, first, n, rooms[1]);
+    if (t->truth)
+        in.expected = elements(t->expected, in.wide, first, n, rooms[2]);
+    span_measure(&in, n, out);
 }
 
 static void measure_block(const struct tensors *t, uint64_t first, size_t n, struct extent *out)
@@ -125,15 +125,11 @@ static void measure_block(const struct tensors *t, uint64_t first, size_t n, str
         scan_integers(t, first, n, out);
         return;
     }
-    struct span candidate, source = {.finite = true};
-    span_tensors(t->truth ? t->truth : t->expected, t->actual, first, n, &candidate);
-    if (t->truth)
-        span_tensors(t->truth, t->expected, first, n, &source);
-    if (candidate.finite && source.finite)
-        *out = (struct extent){.range = candidate.reference,
-                               .source = source.distance,
-                               .distance = candidate.distance,
-                               .index = first};
+    struct span span;
+    span_block(t, first, n, &span);
+    if (span.finite)
+        *out = (struct extent){
+            .range = span.reference, .source = span.source, .distance = span.distance, .index = first};
     else
         scan_floats(t, first, n, out);
 }

@@ -1,9 +1,9 @@
 /*
- * span.h: the inner loop of the comparison: one block of two arrays of one float type.
+ * span.h: the inner loop of the comparison: how far arrays of floats are apart.
  *
- * Written with the vector extension of gcc and clang, 16 bytes wide, so that it needs no special instruction
- * set and no -ffast-math. A maximum is taken lane by lane with an explicit comparison: NaN never wins one,
- * therefore NaN in the difference is gathered apart. Pointers may be unaligned.
+ * Everything is measured in double, so a float32 array gives exactly what it would give widened. One body,
+ * compiled for several instruction sets; all give the same bits, because a maximum does not depend on the
+ * order in which it is taken. Pointers may be unaligned. Any thread.
  */
 #ifndef FERRY_WORKERS_VERDICT_SPAN_H
 #define FERRY_WORKERS_VERDICT_SPAN_H
@@ -11,16 +11,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct span {
-    double reference; /* the largest magnitude of the reference */
-    double distance;  /* the largest |x - reference| */
-    bool finite;      /* every difference is a finite number; else the two others mean nothing */
+/* Arrays of the same length, borrowed. `expected` is NULL where it is the reference itself. Elements are
+ * double where the flag is set, else float; where `wide` is set, all three are double. */
+struct span_arrays {
+    const void *reference, *expected, *actual;
+    bool wide_reference, wide; /* of the reference; of the two others */
 };
 
-void span_float(const void *reference, const void *x, size_t n, struct span *out);
-void span_double(const void *reference, const void *x, size_t n, struct span *out);
+struct span {
+    double reference; /* the largest magnitude of the reference */
+    double source;    /* the largest |expected - reference|; 0 without `expected` */
+    double distance;  /* the largest |actual - reference| */
+    bool finite;      /* every difference is a finite number; else the three others mean nothing */
+};
 
-/* Converts n floats. */
-void span_widen(const void *floats, size_t n, double *out);
+typedef void span_fn(const struct span_arrays *in, size_t n, struct span *out);
+
+/* The fastest variant of this processor. */
+span_fn span_measure;
+
+/* Every variant, for tests: NULL past the last one; `*runs_here` tells whether this processor has it. */
+span_fn *span_variant(size_t i, const char **name, bool *runs_here);
 
 #endif

@@ -6,10 +6,8 @@
  */
 #include "workers/verdict/st_internal.h"
 
-#include "workers/verdict/span.h"
-
 #include <assert.h>
-#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,28 +65,26 @@ double st_dtype_roundoff(enum st_dtype d)
     }
 }
 
-/* IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. */
+static double float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return (double)value;
+}
+
+/* IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. Moved to where a float has them, the
+ * exponent is too small by the difference of the biases, 127 - 15, which also holds for subnormals. */
 static double half_to_double(uint16_t h)
 {
-    int exponent = (h >> 10) & 0x1f;
-    double fraction = h & 0x3ff;
-    double value;
-    if (exponent == 0x1f)
-        value = fraction > 0 ? NAN : INFINITY;
-    else if (exponent == 0)
-        value = ldexp(fraction, -24);
-    else
-        value = ldexp(fraction + 1024, exponent - 25);
-    return (h & 0x8000) ? -value : value;
+    bool finite = (h & 0x7c00) != 0x7c00;
+    double magnitude = float_of_bits((uint32_t)(h & 0x7fff) << 13 | (finite ? 0 : 0x7f800000)) * 0x1p112;
+    return (h & 0x8000) ? -magnitude : magnitude;
 }
 
 /* bfloat16 is the upper half of a float32. */
 static double bfloat_to_double(uint16_t b)
 {
-    uint32_t bits = (uint32_t)b << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return (double)value;
+    return float_of_bits((uint32_t)b << 16);
 }
 
 /* for each element: reads a `type` and stores `convert` of it, called x there */
@@ -120,8 +116,7 @@ void st_load_double(const struct st_tensor *t, uint64_t first, size_t n, double 
     case ST_BF16:
         LOAD_EACH(uint16_t, bfloat_to_double(x));
     case ST_F32:
-        span_widen(p, n, out);
-        break;
+        LOAD_EACH(float, (double)x);
     case ST_F64:
         memcpy(out, p, n * sizeof *out);
         break;

@@ -15,10 +15,7 @@ int st_dtype_parse(const char *word);
  * integers. */
 double st_dtype_roundoff(enum st_dtype d);
 
-/* Elements first .. first + n as doubles: exact for every dtype but I64. */
-void st_load_double(const struct st_tensor *t, uint64_t first, size_t n, double *out);
-
-/* The same as integers, for the integer dtypes and BOOL (the raw byte). */
+/* Elements first .. first + n as integers, for the integer dtypes and BOOL (the raw byte). */
 void st_load_int64(const struct st_tensor *t, uint64_t first, size_t n, int64_t *out);
 
 /* Where the tensors whose names begin with `prefix` start in the order of names, and how many there are. */
