@@ -6,12 +6,14 @@ names) on a free loopback port with a data directory of its own, and stops it by
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -26,6 +28,22 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 FINAL = ("succeeded", "failed", "cancelled")
 PROVEN = ("equal", "equal_under_assumptions")
+STAGES = [
+    "parse",
+    "import",
+    "build",
+    "weights",
+    "shapes",
+    "forward_f64",
+    "forward_f32",
+    "resize",
+    "gradients",
+    "train_state",
+    "optimizer",
+    "jit",
+    "heldout",
+    "worst_case",
+]
 
 
 @dataclass
@@ -141,6 +159,19 @@ class Daemon:
             if job["state"] in FINAL:
                 return dict(job)
         raise TimeoutError(f"{job_id} is not final after {timeout} s")
+
+    def bundle(self, job_id: str) -> dict[str, bytes]:
+        """The files of the job's bundle by their path below its one top folder."""
+        reply = self.get(f"/v1/jobs/{job_id}/bundle.tar.gz")
+        if reply.status != 200:
+            raise RuntimeError(f"bundle: {reply.status} {reply.text[:500]}")
+        files = {}
+        with tarfile.open(fileobj=io.BytesIO(reply.body)) as tar:
+            for member in tar:
+                handle = tar.extractfile(member)
+                if handle is not None:
+                    files[member.name.split("/", 1)[1]] = handle.read()
+        return files
 
     def events(self, job_id: str, timeout: float = 300) -> Iterator[tuple[str, dict[str, Any]]]:
         """(type, data) of the job's event stream until it ends."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from http_api import SLEEPER, Client
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -50,7 +51,9 @@ def browser() -> Iterator[Chrome]:
 
 
 def until(browser: Chrome, condition: Callable[[], bool]) -> None:
-    WebDriverWait(browser, 30).until(lambda _: condition())
+    """Waits for a condition; the page may replace an element while it looks at it."""
+    wait = WebDriverWait(browser, 30, ignored_exceptions=[StaleElementReferenceException])
+    wait.until(lambda _: condition())
 
 
 def test_a_browser_follows_a_job_live(api: Client, browser: Chrome) -> None:
@@ -59,6 +62,7 @@ def test_a_browser_follows_a_job_live(api: Client, browser: Chrome) -> None:
     def text(name: str) -> str:
         return browser.find_element(By.ID, name).text
 
+    until(browser, lambda: api.get("/readyz").status == 200)  # the browser would log a 503
     browser.get(f"http://127.0.0.1:{api.port}/")
     until(browser, lambda: MARKUP in text("jobs"))
     browser.find_element(By.LINK_TEXT, MARKUP).click()
@@ -75,7 +79,14 @@ def test_a_browser_shows_what_was_proven(api: Client, browser: Chrome, finished:
     browser.get(f"http://127.0.0.1:{api.port}/#{finished['id']}")
     until(browser, lambda: "forward_f64" in browser.find_element(By.ID, "stages").text)
     assert "succeeded, equal" in browser.find_element(By.ID, "job-summary").text
-    picture = browser.find_element(By.CSS_SELECTOR, "#picture img")
-    until(browser, lambda: int(picture.get_property("naturalWidth")) > 0)
-    links = browser.find_element(By.ID, "job-links").find_elements(By.TAG_NAME, "a")
-    assert {link.text for link in links} == {"report", "diff", "bundle", "logs", "attempts"}
+
+    def picture_is_drawn() -> bool:
+        picture = browser.find_element(By.CSS_SELECTOR, "#picture img")
+        return int(picture.get_property("naturalWidth")) > 0
+
+    def links() -> set[str]:
+        found = browser.find_element(By.ID, "job-links").find_elements(By.TAG_NAME, "a")
+        return {link.text for link in found}
+
+    until(browser, picture_is_drawn)
+    until(browser, lambda: links() == {"report", "diff", "bundle", "logs", "attempts"})

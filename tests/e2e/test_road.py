@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
-from ferryd import ROOT, Daemon
+from ferryd import ROOT, STAGES, Daemon
 
 EXAMPLES = ROOT / "docs" / "examples"
 JAX_PYTHON = ROOT / "build" / "envs" / "jax" / "bin" / "python"
-
-STAGES = [
-    "parse",
-    "import",
-    "build",
-    "weights",
-    "shapes",
-    "forward_f64",
-    "forward_f32",
-    "resize",
-    "gradients",
-    "train_state",
-    "optimizer",
-    "jit",
-    "heldout",
-    "worst_case",
-]
-NOT_IN_THIS_VERSION: set[str] = set()
 
 SMALL = """\
 import torch
@@ -75,8 +55,8 @@ def test_a_small_model_is_proven(small: dict) -> None:
     assert small["result"]["reason"] is None
     assert [row["name"] for row in small["result"]["stages"]] == STAGES
     for name, status in statuses(small).items():
-        assert status == ("not_run" if name in NOT_IN_THIS_VERSION else "passed"), name
-    assert small["result"]["score"] == len(STAGES) - len(NOT_IN_THIS_VERSION)
+        assert status == "passed", name
+    assert small["result"]["score"] == len(STAGES)
 
 
 def test_errors_are_measured_and_below_their_tolerances(small: dict) -> None:
@@ -121,22 +101,8 @@ def test_the_diff_is_a_unified_diff(daemon: Daemon, small: dict) -> None:
     assert "@@" in diff
 
 
-def members(daemon: Daemon, job: dict) -> dict[str, bytes]:
-    """The bundle's files by path below its one top folder."""
-    reply = daemon.get(f"/v1/jobs/{job['id']}/bundle.tar.gz")
-    assert reply.status == 200
-    with tarfile.open(fileobj=io.BytesIO(reply.body)) as tar:
-        out = {}
-        for member in tar.getmembers():
-            if member.isfile():
-                handle = tar.extractfile(member)
-                assert handle is not None
-                out[member.name.split("/", 1)[1]] = handle.read()
-        return out
-
-
 def test_the_bundle_is_whole_and_stands_alone(daemon: Daemon, small: dict, tmp_path: Path) -> None:
-    files = members(daemon, small)
+    files = daemon.bundle(small["id"])
     wanted = {"source/model.py", "jax/model.py", "weights.json", "load_weights.py"}
     wanted |= {"tests/test_equivalence.py", "report.json", "REPORT.md", "source.diff"}
     assert wanted <= set(files)

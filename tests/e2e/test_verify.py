@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import shutil
-import tarfile
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ferryd import ROOT, Daemon
+from ferryd import ROOT, STAGES, Daemon
 
 SOURCE = """\
 import torch
@@ -49,23 +47,6 @@ class Net(nnx.Module):
     def act(self, x):
         return nnx.gelu(x, approximate=False)
 """
-
-STAGES = [
-    "parse",
-    "import",
-    "build",
-    "weights",
-    "shapes",
-    "forward_f64",
-    "forward_f32",
-    "resize",
-    "gradients",
-    "train_state",
-    "optimizer",
-    "jit",
-    "heldout",
-    "worst_case",
-]
 
 TRANSPOSE = [{"op": "permute", "axes": [1, 0]}]
 ENTRIES: list[dict[str, Any]] = [
@@ -123,12 +104,7 @@ def test_the_attempt_is_the_callers_candidate(daemon: Daemon, proven: dict[str, 
 
 
 def test_the_bundle_has_diff_picture_and_port(daemon: Daemon, proven: dict[str, Any]) -> None:
-    with tarfile.open(fileobj=io.BytesIO(daemon.get(proven["links"]["bundle"]).body)) as tar:
-        found = {
-            member.name.split("/", 1)[1]: handle.read()
-            for member in tar.getmembers()
-            if (handle := tar.extractfile(member)) is not None
-        }
+    found = daemon.bundle(proven["id"])
     assert found["jax/port.py"].decode() == PORT
     diff = found["source.diff"].decode()
     assert "--- a/model.py\n+++ /dev/null\n" in diff and "--- /dev/null\n+++ b/port.py\n" in diff
@@ -162,6 +138,22 @@ def test_the_worst_input_is_reported(daemon: Daemon, proven: dict[str, Any]) -> 
     assert summary["dtype"] in ("float32", "float64")
     assert summary["shape"][-1] == 6
     assert summary["least"] <= summary["greatest"]
+    assert len(summary["first"]) == 8
+    assert all(summary["least"] <= value <= summary["greatest"] for value in summary["first"])
+    assert worst["pattern"] and worst["seed"] == report_of(daemon, proven)["seeds"]["accept"]
+    assert worst["expected"] == pytest.approx(worst["actual"])
+
+
+def test_the_input_that_tells_a_port_from_its_source_is_reported(daemon: Daemon) -> None:
+    """A port that is right for all values but large ones."""
+    port = PORT.replace("nnx.gelu(x,", "nnx.gelu(x.clip(-100, 100),")
+    job = verify(daemon, port)
+    assert job["result"]["first_difference"]["stage"] == "worst_case", job["result"]
+    worst = report_of(daemon, job)["worst_case"]
+    (summary,) = worst["input"].values()
+    assert max(abs(summary["least"]), abs(summary["greatest"])) > 100
+    assert worst["error"] > worst["tolerance"]
+    assert worst["pattern"] in ("offset", "large") and worst["round"] == 0
 
 
 def test_the_same_job_has_the_same_verdict(daemon: Daemon, proven: dict[str, Any]) -> None:
