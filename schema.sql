@@ -5,7 +5,7 @@
 -- Times are microseconds since 1970 UTC; JSON is text; blobs are files named by the sha256 that a column holds.
 
 PRAGMA application_id = 1718772857; -- 0x66726479, "frdy"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- One row a job: the fold of its events (store/fold.c), and the lease of the worker that has it.
 CREATE TABLE jobs (
@@ -15,7 +15,7 @@ CREATE TABLE jobs (
     entry       TEXT,
     kind        TEXT    NOT NULL CHECK (kind IN ('migrate', 'verify')),
     engine      TEXT    NOT NULL CHECK (engine IN ('auto', 'builtin', 'given')),
-    style       TEXT    NOT NULL CHECK (style IN ('faithful')),
+    style       TEXT    NOT NULL CHECK (style IN ('faithful', 'idiomatic')),
     priority    INTEGER NOT NULL,
     labels      TEXT    CHECK (labels GLOB '{*}'),
     request_sha TEXT    NOT NULL CHECK (length(request_sha) = 64),

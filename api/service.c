@@ -7,6 +7,9 @@
 #include "api/params.h"
 #include "daemon/metrics.h"
 #include "openapi_yaml.h"
+#include "operations_txt.h"
+
+#include <string.h>
 
 int service_health(struct request *r)
 {
@@ -43,12 +46,24 @@ int service_metrics(struct request *r)
     return rc;
 }
 
+/* The lines of api/operations.txt, which tools/operations.py writes. */
+static json_t *builtin_operations(void)
+{
+    json_t *names = json_array();
+    const char *at = (const char *)operations_txt;
+    for (const char *end; (end = strchr(at, '\n')); at = end + 1)
+        json_array_append_new(names, json_stringn(at, (size_t)(end - at)));
+    return names;
+}
+
 int engines_list(struct request *r)
 {
     json_t *engines = json_array();
     for (unsigned i = 0; i < ENGINE_COUNT; i++) {
         enum engine engine = (enum engine)i;
-        json_t *item = json_pack("{s:s, s:s}", "name", engine_name(engine), "about", engine_about(engine));
+        json_t *item =
+            json_pack("{s:s, s:s, s:o*}", "name", engine_name(engine), "about", engine_about(engine),
+                      "operations", engine == ENGINE_BUILTIN ? builtin_operations() : NULL);
         if (json_array_append_new(engines, item)) {
             json_decref(engines);
             return err_set(&r->err, FERR_NO_MEMORY, "no memory for the response");

@@ -188,6 +188,7 @@ static int start_workers(struct daemon *d, struct err *e)
     d->pipeline = (struct pipeline){.store = d->store,
                                     .sandbox = d->sandbox,
                                     .job_s = (unsigned)config_number(c, CONFIG_workers_job_s),
+                                    .crashes = (int)config_number(c, CONFIG_workers_crashes),
                                     .draws = (int)config_number(c, CONFIG_contract_draws),
                                     .inputs = (int)config_number(c, CONFIG_contract_inputs),
                                     .seed = (int)config_number(c, CONFIG_contract_seed)};

@@ -102,6 +102,7 @@
     X(STEP_CRASHED, "step_crashed", SOURCE_ERROR, "A step's process ended without a result")                 \
     X(RESULT_INVALID, "result_invalid", SOURCE_ERROR, "A step's result is malformed")                        \
     X(BUDGET, "budget", DIFFERS, "The job's budget is spent")                                                \
+    X(ABANDONED, "abandoned", SOURCE_ERROR, "ferryd ended several times while it ran the job")               \
     X(SANDBOX_UNAVAILABLE, "sandbox_unavailable", SOURCE_ERROR, "The sandbox does not work on this machine") \
     X(INTERNAL, "internal", SOURCE_ERROR, "ferryd itself failed")
 
@@ -110,7 +111,9 @@
     X(BUILTIN, "builtin", true, "the deterministic translator")                  \
     X(GIVEN, "given", true, "the caller's own candidate: with the kind verify, and only there")
 
-#define STYLE_TABLE(X) X(FAITHFUL, "faithful")
+#define STYLE_TABLE(X)      \
+    X(FAITHFUL, "faithful") \
+    X(IDIOMATIC, "idiomatic")
 
 #define KIND_TABLE(X)     \
     X(MIGRATE, "migrate") \

@@ -16,6 +16,11 @@ static const char SQL_CLAIM[] =
     " INDEXED BY jobs_claimable WHERE state = 'queued' ORDER BY priority DESC, id LIMIT 1) RETURNING id";
 static const char SQL_ORPHAN[] =
     "SELECT id FROM jobs WHERE lease_boot IS NOT NULL AND lease_boot <> ? LIMIT 1";
+/* A step that came from the store was run before. */
+static const char SQL_CRASHES[] =
+    "SELECT count(*) FROM events WHERE job_id = ? AND type = 'job.queued'"
+    " AND json_extract(data, '$.reason') = 'recovered' AND seq > (SELECT coalesce(max(seq), 0) FROM events"
+    " WHERE job_id = ? AND type = 'step.finished' AND json_extract(data, '$.cached') = 0)";
 
 /* ---- claiming ------------------------------------------------------------------------------------------ */
 
@@ -120,6 +125,16 @@ static int recover_run(struct store *s, struct command *base, struct err *e)
             break;
     }
     return rc;
+}
+
+int store_job_crashes(struct store_reader *r, const char *job_id, int *out, struct err *e)
+{
+    struct query q;
+    query_begin(&q, &r->db, SQL_CRASHES);
+    query_text(&q, job_id);
+    query_text(&q, job_id);
+    *out = query_row(&q) ? (int)query_col_int(&q, 0) : 0;
+    return query_end(&q, e);
 }
 
 int store_jobs_recover(struct store *s, struct err *e)

@@ -16,60 +16,67 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* The kind verify and the engine given: a CHECK list can only change with its table, and a trigger that names
- * the table has to go before it. */
-static const char V1_TO_2[] =
-    "DROP TRIGGER events_leave_with_their_job;\n"
-    "CREATE TABLE jobs_2 (\n"
-    "    id          TEXT    NOT NULL PRIMARY KEY CHECK (length(id) = 30 AND id GLOB 'job_*'),\n"
-    "    -- what was asked; never changes\n"
-    "    name        TEXT,\n"
-    "    entry       TEXT,\n"
-    "    kind        TEXT    NOT NULL CHECK (kind IN ('migrate', 'verify')),\n"
-    "    engine      TEXT    NOT NULL CHECK (engine IN ('auto', 'builtin', 'given')),\n"
-    "    style       TEXT    NOT NULL CHECK (style IN ('faithful')),\n"
-    "    priority    INTEGER NOT NULL,\n"
-    "    labels      TEXT    CHECK (labels GLOB '{*}'),\n"
-    "    request_sha TEXT    NOT NULL CHECK (length(request_sha) = 64),\n"
-    "    -- what the events made of it\n"
-    "    state       TEXT    NOT NULL CHECK (state IN ('queued', 'running', 'waiting', 'cancelling', "
-    "'succeeded', 'failed', 'cancelled')),\n"
-    "    attempt     INTEGER NOT NULL CHECK (attempt >= 0),\n"
-    "    step        TEXT    CHECK (step IN ('intake', 'inspect', 'capture', 'draft', 'check', 'debug', "
-    "'accept', 'deliver')),\n"
-    "    steps_done  INTEGER NOT NULL CHECK (steps_done >= 0),\n"
-    "    steps_total INTEGER NOT NULL CHECK (steps_total >= steps_done),\n"
-    "    version     INTEGER NOT NULL CHECK (version >= 1),\n"
-    "    created_us  INTEGER NOT NULL,\n"
-    "    updated_us  INTEGER NOT NULL,\n"
-    "    started_us  INTEGER,\n"
-    "    finished_us INTEGER,\n"
-    "    result      TEXT    CHECK (result GLOB '{*}'),\n"
-    "    usage       TEXT    CHECK (usage GLOB '{*}'),\n"
-    "    -- who has it: set while a worker of the daemon start `lease_boot` works on it; the token grows "
-    "with each claim\n"
-    "    lease_boot  TEXT    CHECK (length(lease_boot) = 32),\n"
-    "    lease_token INTEGER NOT NULL DEFAULT 0\n"
-    ") STRICT;\n"
-    "INSERT INTO jobs_2 SELECT * FROM jobs;\n"
-    "DROP TABLE jobs;\n"
-    "ALTER TABLE jobs_2 RENAME TO jobs;\n"
-    "CREATE INDEX jobs_by_state ON jobs (state, id);\n"
-    "CREATE INDEX jobs_by_request ON jobs (request_sha);\n"
-    "CREATE INDEX jobs_claimable ON jobs (priority DESC, id) WHERE state = 'queued';\n"
-    "CREATE INDEX jobs_leased ON jobs (lease_boot) WHERE lease_boot IS NOT NULL;\n"
-    "CREATE TRIGGER events_leave_with_their_job BEFORE DELETE ON events\n"
-    "WHEN EXISTS (SELECT 1 FROM jobs WHERE id = OLD.job_id)\n"
-    "BEGIN\n"
-    "    SELECT RAISE (ABORT, 'events are append-only');\n"
-    "END;\n";
+/* A CHECK list can only change with its table, and a trigger that names the table has to go before it. The
+ * words of version `to` are listed in the order of the columns. */
+#define JOBS_WITH(to, kinds, engines, styles)                                                              \
+    "DROP TRIGGER events_leave_with_their_job;\n"                                                          \
+    "CREATE TABLE jobs_" to " (\n"                                                                         \
+    "    id          TEXT    NOT NULL PRIMARY KEY CHECK (length(id) = 30 AND id GLOB 'job_*'),\n"          \
+    "    -- what was asked; never changes\n"                                                               \
+    "    name        TEXT,\n"                                                                              \
+    "    entry       TEXT,\n"                                                                              \
+    "    kind        TEXT    NOT NULL CHECK (kind IN (" kinds ")),\n"                                      \
+    "    engine      TEXT    NOT NULL CHECK (engine IN (" engines ")),\n"                                  \
+    "    style       TEXT    NOT NULL CHECK (style IN (" styles ")),\n"                                    \
+    "    priority    INTEGER NOT NULL,\n"                                                                  \
+    "    labels      TEXT    CHECK (labels GLOB '{*}'),\n"                                                 \
+    "    request_sha TEXT    NOT NULL CHECK (length(request_sha) = 64),\n"                                 \
+    "    -- what the events made of it\n"                                                                  \
+    "    state       TEXT    NOT NULL CHECK (state IN ('queued', 'running', 'waiting', 'cancelling', "     \
+    "'succeeded', 'failed', 'cancelled')),\n"                                                              \
+    "    attempt     INTEGER NOT NULL CHECK (attempt >= 0),\n"                                             \
+    "    step        TEXT    CHECK (step IN ('intake', 'inspect', 'capture', 'draft', 'check', 'debug', "  \
+    "'accept', 'deliver')),\n"                                                                             \
+    "    steps_done  INTEGER NOT NULL CHECK (steps_done >= 0),\n"                                          \
+    "    steps_total INTEGER NOT NULL CHECK (steps_total >= steps_done),\n"                                \
+    "    version     INTEGER NOT NULL CHECK (version >= 1),\n"                                             \
+    "    created_us  INTEGER NOT NULL,\n"                                                                  \
+    "    updated_us  INTEGER NOT NULL,\n"                                                                  \
+    "    started_us  INTEGER,\n"                                                                           \
+    "    finished_us INTEGER,\n"                                                                           \
+    "    result      TEXT    CHECK (result GLOB '{*}'),\n"                                                 \
+    "    usage       TEXT    CHECK (usage GLOB '{*}'),\n"                                                  \
+    "    -- who has it: set while a worker of the daemon start `lease_boot` works on it; the token grows " \
+    "with each claim\n"                                                                                    \
+    "    lease_boot  TEXT    CHECK (length(lease_boot) = 32),\n"                                           \
+    "    lease_token INTEGER NOT NULL DEFAULT 0\n"                                                         \
+    ") STRICT;\n"                                                                                          \
+    "INSERT INTO jobs_" to " SELECT * FROM jobs;\n"                                                        \
+    "DROP TABLE jobs;\n"                                                                                   \
+    "ALTER TABLE jobs_" to " RENAME TO jobs;\n"                                                            \
+    "CREATE INDEX jobs_by_state ON jobs (state, id);\n"                                                    \
+    "CREATE INDEX jobs_by_request ON jobs (request_sha);\n"                                                \
+    "CREATE INDEX jobs_claimable ON jobs (priority DESC, id) WHERE state = 'queued';\n"                    \
+    "CREATE INDEX jobs_leased ON jobs (lease_boot) WHERE lease_boot IS NOT NULL;\n"                        \
+    "CREATE TRIGGER events_leave_with_their_job BEFORE DELETE ON events\n"                                 \
+    "WHEN EXISTS (SELECT 1 FROM jobs WHERE id = OLD.job_id)\n"                                             \
+    "BEGIN\n"                                                                                              \
+    "    SELECT RAISE (ABORT, 'events are append-only');\n"                                                \
+    "END;\n"
 
-static const char *const STEPS[] = {V1_TO_2};
+/* The kind verify and the engine given. */
+static const char V1_TO_2[] =
+    JOBS_WITH("2", "'migrate', 'verify'", "'auto', 'builtin', 'given'", "'faithful'");
+/* The style idiomatic. */
+static const char V2_TO_3[] =
+    JOBS_WITH("3", "'migrate', 'verify'", "'auto', 'builtin', 'given'", "'faithful', 'idiomatic'");
+
+static const char *const STEPS[] = {V1_TO_2, V2_TO_3};
 
 /* When schema.sql changes: raise its user_version and `newest`, and add the step from the version before. */
 const struct migrations MIGRATIONS = {
     .application_id = 0x66726479, /* "frdy" */
-    .newest = 2,
+    .newest = 3,
     .schema = (const char *)schema_sql,
     .steps = STEPS,
 };

@@ -101,6 +101,9 @@ int store_job_claim(struct store *s, struct store_lease *lease, struct err *e);
 /* Main thread at start, before workers run: jobs of another boot go back to the queue; a `cancelling` one
  * ends as cancelled. Returns how many. */
 int store_jobs_recover(struct store *s, struct err *e);
+/* Any thread. How often the job was taken from a daemon that had ended, without a step that ran to its end
+ * since: each time it got no further. */
+int store_job_crashes(struct store_reader *r, const char *job_id, int *out, struct err *e);
 /* Worker thread, waits: gives an unfinished job back to the queue (shutdown). */
 int store_job_release(struct store *s, const struct store_lease *lease, struct err *e);
 /* Any thread. Deletes a final job with its rows; blobs that nothing names are removed. FERR_CONFLICT if not

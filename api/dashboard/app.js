@@ -87,11 +87,27 @@ function stageRow(stage) {
   return row;
 }
 
+function partRow(part) {
+  const difference = part.first_difference || {};
+  const why = part.holes.length ? `needs ${part.holes.join(", ")}` : difference.stage || part.why || "";
+  const row = document.createElement("tr");
+  row.append(
+    element("td", `${part.class} (${part.file}:${part.line})`),
+    element("td", part.verdict || "not run", TONE[part.verdict]),
+    element("td", part.score === null ? "" : part.score),
+    element("td", why),
+  );
+  return row;
+}
+
 function showResult(job) {
   const result = job.result || {};
   const stages = result.stages || [];
   byId("stages").hidden = stages.length === 0;
   byId("stage-rows").replaceChildren(...stages.map(stageRow));
+  const parts = result.parts || [];
+  byId("parts").hidden = parts.length < 2;
+  byId("part-rows").replaceChildren(...parts.map(partRow));
   const refusals = (result.refusals || []).map((r) => element("li", `${r.file}:${r.line} ${r.code}: ${r.why || r.text || ""}`));
   byId("refusals").replaceChildren(...refusals);
 }

@@ -64,10 +64,48 @@ def check_store(database: str, accepted: list[str]) -> None:
     assert db.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+SLOW = "import time\n\ntime.sleep(%s)\n" + SOURCE % 2
+
+
+def kill_in_step(daemon: Daemon, job_id: str, times: int) -> None:
+    """Kill the daemon `times` times while it runs the job's first step, and start it again."""
+    for _ in range(times):
+        deadline = time.monotonic() + 30
+        while daemon.get(f"/v1/jobs/{job_id}").json()["state"] != "running":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        daemon.kill()
+        daemon.start()
+
+
+def test_a_job_that_ends_the_daemon_each_time_is_given_up() -> None:
+    with Daemon() as daemon:
+        job_id = daemon.submit(SLOW % 60)["id"]
+        kill_in_step(daemon, job_id, 3)
+        job = daemon.wait(job_id, 30)
+        result = job["result"]
+        assert (job["state"], result["verdict"], result["reason"]) == (
+            "failed",
+            "source_error",
+            "abandoned",
+        )
+        assert "3 times" in result["error"]["message"]
+        assert daemon.submit(SOURCE % 3)["state"] == "queued"
+        assert daemon.stop() == 0
+
+
+def test_a_job_that_was_interrupted_less_often_is_taken_up_again() -> None:
+    with Daemon() as daemon:
+        job_id = daemon.submit(SLOW % 2)["id"]
+        kill_in_step(daemon, job_id, 2)
+        assert daemon.wait(job_id)["result"]["reason"] != "abandoned"
+        assert daemon.stop() == 0
+
+
 def test_nothing_accepted_is_lost() -> None:
     random.seed(7)
     accepted: list[str] = []
-    with Daemon() as daemon:
+    with Daemon("--set", f"workers.crashes={ROUNDS + 1}") as daemon:
         for _ in range(ROUNDS):
             load(daemon, random.uniform(0.3, 2.5), accepted)
             daemon.kill()

@@ -13,7 +13,13 @@ import pytest
 from ferryd import ROOT, Daemon
 
 # What docs/report.md lists as differing between two runs, as (outer, inner or None).
-TIMES = [("job", "id"), ("usage", "seconds"), ("step_seconds", None), ("stage_seconds", None)]
+TIMES = [
+    ("job", "id"),
+    ("usage", "seconds"),
+    ("step_seconds", None),
+    ("stage_seconds", None),
+    ("speed", None),
+]
 
 DROPOUT = """\
 import torch
@@ -119,13 +125,13 @@ def without_times(report: str) -> str:
 
 
 def untimed(path: str, content: bytes) -> bytes:
-    """A file of the bundle; only the two reports tell times, REPORT.md in one row of a table."""
+    """A file of the bundle; only the two reports tell times, REPORT.md in one row and the section on speed."""
     if path == "report.json":
         return without_times(content.decode()).encode()
     if path == "REPORT.md":
         lines = content.splitlines()
-        rows = [line for line in lines if line.startswith(b"| seconds |")]
-        assert len(rows) == 1
+        rows = [line for line in lines if line.startswith((b"| seconds |", b"One float32 forward"))]
+        assert len(rows) in (1, 2)
         return b"\n".join(line for line in lines if line not in rows)
     return content
 
@@ -145,6 +151,15 @@ def test_reports_are_the_same_bytes(runs: list[dict[str, dict[str, Any]]], name:
     assert without_times(first["report"]) == without_times(second["report"])
     assert first["picture"] == second["picture"]
     assert json.loads(first["report"])["result"]["first_difference"] or name != "differs"
+
+
+def test_the_report_compares_the_port_with_eager_torch(
+    runs: list[dict[str, dict[str, Any]]],
+) -> None:
+    speed = json.loads(runs[0]["migrate"]["report"])["speed"]
+    assert speed["torch_eager_s"] > 0 and speed["jax_jit_s"] > 0
+    assert speed["ratio"] == pytest.approx(speed["torch_eager_s"] / speed["jax_jit_s"], abs=0.01)
+    assert b"## Speed" in runs[0]["migrate"]["bundle"]["REPORT.md"]
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import xml.etree.ElementTree as ElementTree
@@ -62,6 +63,8 @@ def map_of(entries: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
 
 
 WEIGHTS = map_of(ENTRIES)
+CONSTANT = {"op": "constant", "value": 0.5, "shape": [3], "dtype": "float32"}
+FIRST_THREE = {"op": "slice", "axis": 0, "start": 0, "stop": 3}
 
 
 def verify(
@@ -330,6 +333,16 @@ def test_a_function_needs_no_map(daemon: Daemon) -> None:
             {},
             "slice_range",
         ),
+        (
+            [*ENTRIES[:3], {"to": "fc2.bias", "from": [], "ops": [CONSTANT]}],
+            {},
+            "source_unused",
+        ),
+        (
+            [*ENTRIES[:3], {"to": "fc2.bias", "from": ["fc1.bias"], "ops": [FIRST_THREE]}],
+            {"ignored": ["fc2.bias"]},
+            "source_twice",
+        ),
         ([*ENTRIES[:3], {**ENTRIES[3], "from": ["fc2.bias", "fc1.bias"]}], {}, "not_joined"),
         (ENTRIES, {"ignored": ["fc9.weight"]}, "unknown_source"),
     ],
@@ -341,8 +354,27 @@ def test_a_wrong_map_is_told(
     result = job["result"]
     assert (result["verdict"], result["reason"], result["score"]) == ("differs", "weight_map", 3)
     assert result["error"]["why"] == why, result["error"]
-    assert result["error"]["message"]
+    assert re.search(r"fc\d\.(weight|kernel|bias)", result["error"]["message"]), result["error"]
     assert status(job)["weights"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("op", "code", "field"),
+    [
+        ({"op": "transpose"}, "invalid_field", "op"),
+        ({"op": "permute"}, "missing_field", "axes"),
+        ({"op": "slice", "axis": "x", "start": 0, "stop": 1}, "invalid_field", "axis"),
+    ],
+)
+def test_an_operation_that_is_none_is_no_job(
+    daemon: Daemon, op: dict[str, Any], code: str, field: str
+) -> None:
+    weights = map_of([{**ENTRIES[0], "ops": [op]}, *ENTRIES[1:]])
+    candidate = {"files": [{"path": "port.py", "content": PORT}], "weights": weights}
+    source = {"files": [{"path": "model.py", "content": SOURCE}]}
+    reply = daemon.post("/v1/jobs", {"kind": "verify", "source": source, "candidate": candidate})
+    assert (reply.status, reply.json()["code"]) == (422, code), reply.text
+    assert reply.json()["pointer"] == f"/candidate/weights/params/0/ops/0/{field}"
 
 
 FAULTS = [

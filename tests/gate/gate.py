@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,19 @@ class Row:
         more = self.bug if self.good else f"{self.bug} {error.get('message') or ''}".strip()
         verdict = f"{self.result['verdict']:<24} {self.stage:<14}"
         return f"{sign} {self.candidate.kind:<9} {name:<44} {verdict} {more[:120]}"
+
+
+def jobs(models: Sequence[Model]) -> Iterator[Pair]:
+    """What is submitted: every candidate, and each model's port once more without its map.
+
+    The latter computes what the port computes, so the port's label is its label.
+    """
+    for model in models:
+        yield from candidates([model])
+        port = model.candidates[0]
+        if port.weights is not None:
+            rule = "the port, its map to be inferred"
+            yield model, replace(port, name="mapless", kind="rewrite", rule=rule, weights=None)
 
 
 def submit(daemon: Daemon, model: Model, candidate: Candidate) -> str:
@@ -203,7 +216,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write all results as JSON")
     options = parser.parse_args()
     models = [m for m in load() if not options.models or m.name in options.models]
-    pairs = list(candidates(models))
+    pairs = list(jobs(models))
     pairs = small(pairs) if options.small else pairs
     started, rows = time.monotonic(), []
     with Daemon() as daemon:

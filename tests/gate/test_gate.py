@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gate import SMALL_BUGS, SMALL_RIGHT, Row, document, small, summary
+from gate import SMALL_BUGS, SMALL_RIGHT, Row, document, jobs, small, summary
 from suite import Candidate, candidates, load
 
 
@@ -62,8 +62,17 @@ def test_the_table_counts_by_stage_in_the_order_of_stages() -> None:
     assert "* `net/bug` (bug: a rule): equal at `accepted`" in page
 
 
+def test_each_port_with_a_map_is_sent_without_it_too() -> None:
+    models = load()
+    known = [candidate for _, candidate in candidates(models)]
+    added = [candidate for _, candidate in jobs(models) if candidate not in known]
+    ports = [m.candidates[0] for m in models if m.candidates[0].weights is not None]
+    assert [(c.model, c.text, c.weights) for c in added] == [(p.model, p.text, None) for p in ports]
+    assert all(c.right for c in added)
+
+
 def test_the_small_form_is_fixed_and_has_all_kinds() -> None:
-    pairs = list(candidates(load()))
+    pairs = list(jobs(load()))
     chosen = small(pairs)
     assert chosen == small(pairs)
     kinds = [candidate.kind for _, candidate in chosen]

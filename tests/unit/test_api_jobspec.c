@@ -185,7 +185,7 @@ static const struct refusal REFUSALS[] = {
     {WITH("\"contract\":{\"tolerance\":1}"), FERR_UNKNOWN_FIELD, "/contract/tolerance"},
     {WITH("\"engine\":\"magic\""), FERR_INVALID_FIELD, "/engine"},
     {WITH("\"engine\":null"), FERR_INVALID_FIELD, "/engine"},
-    {WITH("\"style\":\"idiomatic\""), FERR_INVALID_FIELD, "/style"},
+    {WITH("\"style\":\"baroque\""), FERR_INVALID_FIELD, "/style"},
     {WITH("\"priority\":101"), FERR_INVALID_FIELD, "/priority"},
     {WITH("\"priority\":1.5"), FERR_INVALID_FIELD, "/priority"},
     {WITH("\"name\":\"\""), FERR_INVALID_FIELD, "/name"},

@@ -16,6 +16,8 @@
 #define GATES \
     (STAGE_BIT(STAGE_PARSE) | STAGE_BIT(STAGE_IMPORT) | STAGE_BIT(STAGE_BUILD) | STAGE_BIT(STAGE_WEIGHTS))
 
+enum { FIRST_VALUES = 8 };
+
 struct accept_round {
     int number;
     struct step_out oracle, checked;
@@ -30,7 +32,7 @@ static void round_fini(struct accept_round *a)
 }
 
 /* From 0 below 2^31. */
-static int draw_seed(struct run *r, struct err *e)
+int run_seed(const struct run *r, json_t **out, struct err *e)
 {
     json_t *weights = json_object_get(r->drafted.result, "weights");
     json_t *all = json_pack("[O, O, O]", json_object_get(r->request, "source"),
@@ -43,15 +45,26 @@ static int draw_seed(struct run *r, struct err *e)
     store_sha256(text, strlen(text), sha);
     free(text);
     (void)snprintf(head, sizeof head, "%.8s", sha);
-    r->accept_seed = json_integer((json_int_t)(strtoul(head, NULL, 16) & 0x7fffffff));
+    *out = json_integer((json_int_t)(strtoul(head, NULL, 16) & 0x7fffffff));
     return 0;
+}
+
+/* Of the stages that heldout repeats on fresh numbers those that were asked for. */
+static json_t *repeated(const struct run *r)
+{
+    static const enum stage STAGES[] = {STAGE_GRADIENTS, STAGE_TRAIN_STATE};
+    json_t *out = json_array();
+    for (size_t i = 0; i < sizeof STAGES / sizeof *STAGES; i++)
+        if (r->asked & STAGE_BIT(STAGES[i]))
+            (void)json_array_append_new(out, json_string(stage_name(STAGES[i])));
+    return out;
 }
 
 static json_t *accept_request(const struct run *r, int number, json_t *around)
 {
     json_t *out = run_capture_request(r);
-    json_t *accept = json_pack("{s:O, s:i, s:O}", "seed", r->accept_seed, "round", number, "around",
-                               around ? around : json_null());
+    json_t *accept = json_pack("{s:O, s:i, s:O, s:o}", "seed", r->accept_seed, "round", number, "around",
+                               around ? around : json_null(), "repeated", repeated(r));
     if (out && (json_object_set(out, "plan", json_object_get(r->captured.result, "plan")) ||
                 json_object_set_new(out, "accept", accept))) {
         json_decref(out);
@@ -109,8 +122,8 @@ static double worst_share(const struct accept_round *a)
     return json_object_get(worst_row(a), "worst") ? verdict_row_share(worst_row(a)) : -1;
 }
 
-/* The input set of the worst case, or -1. */
-static int worst_input(const struct accept_round *a)
+/* The plan's entry of the worst case; NULL where there is none. */
+static json_t *worst_case(const struct accept_round *a)
 {
     const char *id = json_string_value(json_object_get(json_object_get(worst_row(a), "worst"), "case"));
     json_t *cases = json_object_get(json_object_get(a->oracle.result, "plan"), "cases"), *item;
@@ -118,11 +131,17 @@ static int worst_input(const struct accept_round *a)
     json_array_foreach(cases, i, item)
     {
         const char *other = json_string_value(json_object_get(item, "id"));
-        json_t *input = json_object_get(item, "input");
-        if (id && other && strcmp(id, other) == 0 && json_is_integer(input) && json_integer_value(input) >= 0)
-            return (int)json_integer_value(input);
+        if (id && other && strcmp(id, other) == 0)
+            return item;
     }
-    return -1;
+    return NULL;
+}
+
+/* The input set of the worst case, or -1. */
+static int worst_input(const struct accept_round *a)
+{
+    json_t *input = json_object_get(worst_case(a), "input");
+    return json_is_integer(input) && json_integer_value(input) >= 0 ? (int)json_integer_value(input) : -1;
 }
 
 static json_t *shape_of(const struct st_tensor *t)
@@ -133,14 +152,26 @@ static json_t *shape_of(const struct st_tensor *t)
     return shape;
 }
 
+/* The first values, in row-major order; what JSON has no number for is a word. */
+static json_t *first_values(const struct st_tensor *t)
+{
+    double values[FIRST_VALUES];
+    size_t n = t->count < FIRST_VALUES ? (size_t)t->count : FIRST_VALUES;
+    json_t *out = json_array();
+    st_load_double(t, 0, n, values);
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append_new(out, verdict_number(values[i]));
+    return out;
+}
+
 /* What a tensor of an input is, for people: NaN and infinities are not counted in its span. */
 static json_t *summary(const struct st_tensor *t)
 {
     double least, greatest;
     bool some = verdict_span(t, &least, &greatest);
-    return json_pack("{s:s, s:o, s:o, s:o}", "dtype", st_dtype_torch(t->dtype), "shape", shape_of(t), "least",
-                     some ? json_real(least) : json_null(), "greatest",
-                     some ? json_real(greatest) : json_null());
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "dtype", st_dtype_torch(t->dtype), "shape", shape_of(t),
+                     "least", some ? json_real(least) : json_null(), "greatest",
+                     some ? json_real(greatest) : json_null(), "first", first_values(t));
 }
 
 /* {path: summary} of the input set, out of the round's own `given`. */
@@ -161,19 +192,23 @@ static int summarize(struct run *r, const struct accept_round *a, int input, jso
     return rc;
 }
 
+/* Seed, round and pattern are what the step accept makes the input of. */
 static int report_worst(struct run *r, const struct accept_round *a, struct err *e)
 {
     json_t *row = worst_row(a), *tensors = NULL;
-    json_t *worst = json_object_get(row, "worst");
+    json_t *worst = json_object_get(row, "worst"), *pattern = json_object_get(worst_case(a), "pattern");
     int input = worst_input(a);
     if (input < 0)
         return RUN_GO_ON;
     int rc = summarize(r, a, input, &tensors, e);
     json_t *error = json_object_get(row, "max_error"), *tolerance = json_object_get(row, "tolerance");
-    r->worst_case = json_pack("{s:i, s:O?, s:O?, s:O, s:O, s:o}", "round", a->number, "case",
-                              json_object_get(worst, "case"), "tensor", json_object_get(worst, "tensor"),
-                              "error", error ? error : json_null(), "tolerance",
-                              tolerance ? tolerance : json_null(), "input", tensors);
+    r->worst_case =
+        json_pack("{s:i, s:O, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O, s:O, s:o}", "round", a->number, "seed",
+                  r->accept_seed, "pattern", json_is_string(pattern) ? pattern : NULL, "case",
+                  json_object_get(worst, "case"), "tensor", json_object_get(worst, "tensor"), "index",
+                  json_object_get(worst, "index"), "expected", json_object_get(worst, "expected"), "actual",
+                  json_object_get(worst, "actual"), "error", error ? error : json_null(), "tolerance",
+                  tolerance ? tolerance : json_null(), "input", tensors);
     return rc;
 }
 
@@ -203,7 +238,7 @@ int run_accept(struct run *r, struct err *e)
     if (!run_is_equal(r->judged) || !(r->asked & STAGES_ACCEPT))
         return RUN_GO_ON;
     struct accept_round first = {0}, second = {0};
-    int rc = draw_seed(r, e);
+    int rc = run_seed(r, &r->accept_seed, e);
     if (rc == 0)
         rc = one_round(r, NULL, NULL, &first, e);
     if (rc == RUN_GO_ON)

@@ -29,19 +29,20 @@ int run_store_attempt(struct run *r, struct err *e)
     json_t *draft = r->drafted.result, *result = run_result(r);
     char now[CLOCK_RFC3339_SIZE];
     json_t *attempt = json_pack(
-        "{s:i, s:s, s:O, s:O*, s:O, s:O, s:O, s:O, s:s}", "n", 1, "engine",
+        "{s:i, s:s, s:O, s:O*, s:O, s:O, s:O, s:O, s:O, s:o, s:s}", "n", r->attempt, "engine",
         engine_name(r->given ? ENGINE_GIVEN : ENGINE_BUILTIN), "files", json_object_get(draft, "files"),
         "weights", json_object_get(draft, "weights"), "stages", json_object_get(result, "stages"), "score",
-        json_object_get(result, "score"), "refusals", r->refusals, "first_difference",
-        json_object_get(result, "first_difference"), "created_at", clock_rfc3339(clock_wall_us(), now));
+        json_object_get(result, "score"), "refusals", r->refusals, "holes", json_object_get(result, "holes"),
+        "first_difference", json_object_get(result, "first_difference"), "switches", run_switches(r),
+        "created_at", clock_rfc3339(clock_wall_us(), now));
     json_decref(result);
     if (!attempt)
         return err_set(e, FERR_INTERNAL, "the attempt has no files");
-    int rc = store_attempt_put(r->p->store, r->lease, 1, attempt, e);
+    int rc = store_attempt_put(r->p->store, r->lease, r->attempt, attempt, e);
     json_decref(attempt);
     if (rc != 0)
         return rc;
-    json_t *data = json_pack("{s:i}", "n", 1);
+    json_t *data = json_pack("{s:i}", "n", r->attempt);
     struct store_event_new event = {.type = EVENT_ATTEMPT_CREATED, .data = data};
     rc = store_append_wait(r->p->store, r->lease, r->lease->job_id, &event, 1, e);
     json_decref(data);

@@ -12,6 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The check and both rounds of the acceptance each judge once. */
+enum { JUDGEMENTS_MAX = 3 };
+
 int run_open_tensors(struct run *r, const char *sha, struct st_file **out, struct err *e)
 {
     int fd;
@@ -58,10 +61,23 @@ int run_trial(struct run *r, enum step_kind kind, const struct trial *t, struct 
     return rc;
 }
 
-int run_decide(struct run *r, const struct trial *t, const struct step_out *checked, verdict_function *decide,
-               json_t **out, struct err *e)
+/* Opens what was sampled, if anything was; what the candidate gave must be readable. */
+static int open_samples(struct run *r, const struct samples *s, struct st_file **source,
+                        struct st_file **candidate, struct err *e)
 {
-    struct st_file *expected = NULL, *actual = NULL;
+    const char *ours = s ? step_out_sha(&s->source, "samples") : NULL;
+    const char *theirs = s ? step_out_sha(&s->candidate, "actual") : NULL;
+    int rc = ours ? run_open_tensors(r, ours, source, e) : RUN_GO_ON;
+    rc = run_malformed(r, rc, false, "the oracle", e);
+    if (rc == RUN_GO_ON && theirs)
+        rc = run_malformed(r, run_open_tensors(r, theirs, candidate, e), true, "the candidate's samples", e);
+    return rc;
+}
+
+int run_decide(struct run *r, const struct trial *t, const struct step_out *checked,
+               const struct samples *samples, verdict_function *decide, json_t **out, struct err *e)
+{
+    struct st_file *expected = NULL, *actual = NULL, *source = NULL, *candidate = NULL;
     int rc = run_open_tensors(r, step_out_sha(t->oracle, "expected"), &expected, e);
     if (rc == 0 && !expected)
         rc = err_set(e, FERR_INVALID_TENSORS, "there are no expected tensors");
@@ -69,25 +85,36 @@ int run_decide(struct run *r, const struct trial *t, const struct step_out *chec
     if (rc == RUN_GO_ON)
         rc = run_malformed(r, run_open_tensors(r, step_out_sha(checked, "actual"), &actual, e), true,
                            "the candidate's tensors", e);
+    if (rc == RUN_GO_ON)
+        rc = open_samples(r, samples, &source, &candidate, e);
     if (rc == RUN_GO_ON) {
         struct verdict_input input = {.plan = json_object_get(t->oracle->result, "plan"),
                                       .expected = expected,
                                       .check = checked->result,
                                       .actual = actual,
                                       .weights = json_object_get(r->drafted.result, "weights"),
+                                      .samples = source,
+                                      .sampled = candidate,
                                       .asked = t->stages,
                                       .tol = &VERDICT_TOLERANCES_DEFAULT};
         rc = run_malformed(r, decide(&input, out, e), false, "the oracle", e);
     }
     st_close(expected);
     st_close(actual);
+    st_close(source);
+    st_close(candidate);
     return rc;
 }
 
 int run_judge_trial(struct run *r, const struct trial *t, const struct step_out *checked, json_t **judgement,
                     struct err *e)
 {
-    return run_decide(r, t, checked, verdict_judge, judgement, e);
+    struct samples samples = {0};
+    int rc = run_sample(r, t, checked, &samples, e);
+    if (rc == RUN_GO_ON)
+        rc = run_decide(r, t, checked, &samples, verdict_judge, judgement, e);
+    samples_fini(&samples);
+    return rc;
 }
 
 bool run_is_equal(const json_t *judgement)
@@ -155,11 +182,17 @@ static void assume_left_out(struct run *r)
         assume(r, "stages_left_out", text);
 }
 
+/* How many tensors of a stage were not compared. */
+static json_int_t assumed_in(const struct run *r, enum stage stage)
+{
+    const json_t *row = json_array_get(json_object_get(r->judged, "stages"), (size_t)stage);
+    return json_integer_value(json_object_get(row, "assumed"));
+}
+
 /* Parameters that the map adds up are one variable in the candidate. */
 static void assume_sums(struct run *r)
 {
-    const json_t *row = json_array_get(json_object_get(r->judged, "stages"), STAGE_OPTIMIZER);
-    json_int_t n = json_integer_value(json_object_get(row, "assumed"));
+    json_int_t n = assumed_in(r, STAGE_OPTIMIZER);
     char text[160];
     (void)snprintf(text, sizeof text,
                    "%" JSON_INTEGER_FORMAT " parameters that the weight map adds up are not compared after "
@@ -167,6 +200,34 @@ static void assume_sums(struct run *r)
                    n);
     if (n > 0)
         assume(r, "optimizer_sum", text);
+}
+
+/* An array that the source writes into stays as it was for a caller of the candidate. */
+static void assume_arguments(struct run *r)
+{
+    if (assumed_in(r, STAGE_FORWARD_F64) > 0)
+        assume(r, "argument_not_updated",
+               "the source changes arguments in place whose new values the candidate does not hand back");
+}
+
+/* Cases that were decided by distribution say less than replayed ones, and wrongly reject now and then. */
+static void assume_distribution(struct run *r)
+{
+    json_int_t n = 0;
+    json_t *row;
+    size_t i;
+    json_array_foreach(json_object_get(r->judged, "stages"), i, row)
+    {
+        n += json_integer_value(json_object_get(row, "sampled"));
+    }
+    char text[320];
+    (void)snprintf(text, sizeof text,
+                   "the candidate draws in another order than the source: %" JSON_INTEGER_FORMAT
+                   " cases were decided by the distributions of %d runs of each side, by tests that reject "
+                   "equal distributions with a probability of at most %.0e",
+                   n, VERDICT_SAMPLE_RUNS, JUDGEMENTS_MAX * VERDICT_TOLERANCES_DEFAULT.false_alarm);
+    if (n > 0)
+        assume(r, "draws_by_distribution", text);
 }
 
 static int conclude_difference(struct run *r, int verdict)
@@ -188,6 +249,8 @@ int run_conclude(struct run *r, struct err *e)
     int verdict = verdict_parse(json_string_value(json_object_get(r->judged, "verdict")));
     assume_left_out(r);
     assume_sums(r);
+    assume_distribution(r);
+    assume_arguments(r);
     if (verdict != VERDICT_EQUAL)
         return conclude_difference(r, verdict);
     bool assumed = json_array_size(r->assumptions) > 0;

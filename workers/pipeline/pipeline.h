@@ -26,6 +26,7 @@ struct pipeline {
     struct sandbox *sandbox; /* borrowed */
     struct sandbox_limits limits;
     unsigned job_s;            /* seconds a job may take */
+    int crashes;               /* so often the daemon may end in one step of a job */
     int draws, inputs, seed;   /* the oracle's recipe; a job's contract.seeds replaces the first two */
     char code[STORE_SHA_SIZE]; /* hash of the ferry package and of what the environments hold */
 };
@@ -66,14 +67,20 @@ struct run {
     int64_t started_us, deadline_us; /* monotonic */
     stage_set asked;                 /* the stages of this job's contract */
     bool given;                      /* the candidate is the caller's own */
+    const char *part;                /* the class that is run by itself; borrowed, NULL for the whole */
+    int attempt;                     /* the number of the candidate at hand, from 1 */
+    bool plain;                      /* the candidate is drafted in the faithful style, whatever was asked */
 
     struct step_out inspected, captured, drafted, checked;
     json_t *judged;      /* of verdict_judge, or NULL */
     json_t *worst_case;  /* what the search for the worst input found, or NULL */
     json_t *accept_seed; /* of the held-out stages, or NULL */
 
-    json_t *assumptions, *refusals, *notes;   /* arrays */
-    json_t *versions, *confinement, *seconds; /* objects: by environment or step */
+    json_t *taken_back;                     /* array: switches of the idiomatic style that did not hold */
+    json_t *assumptions, *refusals, *notes; /* arrays */
+    json_t *parts;                          /* array: a row for each class */
+    json_t *versions, *confinement;         /* objects: by environment */
+    json_t *seconds, *stage_seconds;        /* objects: by step function, by stage */
 
     /* Set by run_end(). */
     enum verdict_kind verdict;
@@ -93,6 +100,7 @@ enum function {
     FUNCTION_DRAFT,
     FUNCTION_CHECK,
     FUNCTION_ACCEPT,
+    FUNCTION_SAMPLE,
     FUNCTION_FINGERPRINT,
     FUNCTION_DELIVER
 };
@@ -116,6 +124,12 @@ void run_extend(json_t *array, const json_t *more);
 /* Takes assumptions, notes and, for an environment, versions out of a step's result. */
 void run_take_notes(struct run *r, const struct step_out *step, const char *env);
 
+/* run.c: a run and its stretches in two parts. `run_fini` closes its reader and its job. */
+void run_init(struct run *r, const struct pipeline *p, struct worker_io *io, const struct store_lease *lease);
+void run_fini(struct run *r);
+int run_to_oracle(struct run *r, struct err *e);
+int run_to_verdict(struct run *r, struct err *e);
+
 /* request.c: the requests of steps. New references; NULL where a result that they need lacks a part. */
 json_t *run_source_request(const struct run *r);
 json_t *run_capture_request(const struct run *r); /* also the base of what reruns the source */
@@ -136,9 +150,17 @@ int run_open_tensors(struct run *r, const char *sha, struct st_file **out, struc
 int run_malformed(struct run *r, int rc, bool candidate, const char *what, const struct err *e);
 /* judge.c: an oracle whose plan or tensors can't be used ends the job before a candidate meets it. */
 int run_check_oracle(struct run *r, const struct step_out *oracle, struct err *e);
-/* judge.c: opens both sides' arrays and hands them to a function of the verdict. */
-int run_decide(struct run *r, const struct trial *t, const struct step_out *checked, verdict_function *decide,
-               json_t **out, struct err *e);
+/* sample.c: many runs of both sides, for cases that a check could not replay; nothing where there are none.
+ */
+struct samples {
+    struct step_out source, candidate;
+};
+void samples_fini(struct samples *s);
+int run_sample(struct run *r, const struct trial *t, const struct step_out *checked, struct samples *out,
+               struct err *e);
+/* judge.c: opens both sides' arrays and hands them to a function of the verdict. `samples` may be NULL. */
+int run_decide(struct run *r, const struct trial *t, const struct step_out *checked,
+               const struct samples *samples, verdict_function *decide, json_t **out, struct err *e);
 /* judge.c: runs a candidate; and decides what it gave, in `*judgement` (new). RUN_GO_ON, RUN_ENDED or a code.
  */
 int run_trial(struct run *r, enum step_kind kind, const struct trial *t, struct step_out *checked,
@@ -153,8 +175,19 @@ int run_judge(struct run *r, struct err *e);
 int run_conclude(struct run *r, struct err *e);
 /* place.c: where and, if it is a known bug, why a judgement's first difference arises. */
 int run_locate(struct run *r, struct err *e);
+/* accept.c: a number below 2^31 that follows from source, candidate and map; new reference. */
+int run_seed(const struct run *r, json_t **out, struct err *e);
 /* accept.c: the stages that nothing has seen before, for a candidate that passed all others. */
 int run_accept(struct run *r, struct err *e);
+
+/* run.c: the builtin engine's candidate, without the switches that were taken back. */
+int run_draft(struct run *r, struct err *e);
+/* restyle.c: a candidate of the idiomatic style that differs loses the switches at fault, each alone. */
+int run_restyle(struct run *r, struct err *e);
+/* restyle.c: true where the candidate's classes take and give images of another layout than the source's. */
+bool run_is_relaid(const struct run *r);
+/* restyle.c: {"made", "taken_back"} for the report; null in the faithful style. New reference. */
+json_t *run_switches(const struct run *r);
 
 /* given.c: the caller's own candidate takes the place of a draft. */
 int run_given(struct run *r, struct err *e);
@@ -164,6 +197,10 @@ void run_take_map(struct run *r);
 int run_choose_map(struct run *r, struct err *e);
 /* given.c: adds to an error of the map what could not be matched. */
 void run_name_unmatched(const struct run *r, json_t *error);
+
+/* parts.c: fills r->parts once the whole's verdict is known, which it leaves as it is. RUN_GO_ON or a code.
+ */
+int run_parts(struct run *r, struct err *e);
 
 /* picture.c: the error of each stage against its tolerance, as SVG; malloc'd, NULL when out of memory. */
 char *run_picture(const json_t *stages);

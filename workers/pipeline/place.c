@@ -85,7 +85,7 @@ static int find_call(struct run *r, struct step_out *located, json_t **place, st
     struct trial t = {.oracle = &r->captured, .stages = r->asked & ~STAGES_ACCEPT, .locate = true};
     int rc = run_trial(r, STEP_CHECK, &t, located, e);
     if (rc == RUN_GO_ON)
-        rc = run_decide(r, &t, located, verdict_locate, place, e);
+        rc = run_decide(r, &t, located, NULL, verdict_locate, place, e);
     if (!run_went_well(r, &rc))
         return rc;
     if (*place)

@@ -32,6 +32,21 @@ static json_t *short_rows(const json_t *stages)
     return out;
 }
 
+/* The rows of the classes without what a class needs to be an entry of its own. */
+static json_t *short_parts(const json_t *parts)
+{
+    json_t *out = json_array(), *row;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)parts, i, row)
+    {
+        json_t *copy = json_copy(row);
+        (void)json_object_del(copy, "init_expr");
+        (void)json_object_del(copy, "inputs_expr");
+        (void)json_array_append_new(out, copy);
+    }
+    return out;
+}
+
 json_t *run_result(const struct run *r)
 {
     json_t *stages = json_object_get(r->judged, "stages");
@@ -47,6 +62,9 @@ json_t *run_result(const struct run *r)
     (void)json_object_set(out, "refusals", r->refusals);
     (void)json_object_set_new(out, "first_difference", difference ? json_incref(difference) : json_null());
     (void)json_object_set_new(out, "error", r->error ? json_incref(r->error) : json_null());
+    json_t *holes = json_object_get(r->drafted.result, "holes");
+    (void)json_object_set_new(out, "holes", holes ? json_incref(holes) : json_array());
+    (void)json_object_set_new(out, "parts", short_parts(r->parts));
     json_t *changed = json_object_get(r->drafted.result, "changed");
     (void)json_object_set_new(out, "changed", changed ? json_incref(changed) : json_null());
     return out;
@@ -65,6 +83,7 @@ static json_t *full_result(const struct run *r)
     json_t *out = run_result(r), *stages = json_object_get(r->judged, "stages");
     if (stages)
         (void)json_object_set(out, "stages", stages);
+    (void)json_object_set(out, "parts", r->parts);
     return out;
 }
 
@@ -97,6 +116,19 @@ static json_t *contract(const struct run *r)
                      tol->noise_factor, "noise_cap", tol->noise_cap);
 }
 
+/* Seconds of one float32 forward on the first recorded input, each as its own sandbox took them; null where
+ * one is not known. The candidate ran in the jax sandbox, so the figure is a statement, never part of a
+ * proof. */
+static json_t *speed(const struct run *r)
+{
+    double torch = json_number_value(json_object_get(r->captured.result, "eager_seconds"));
+    double jax = json_number_value(json_object_get(r->checked.result, "jit_seconds"));
+    if (!(torch > 0 && torch < 1e6 && jax > 0 && jax < 1e6))
+        return json_null();
+    return json_pack("{s:f, s:f, s:f}", "torch_eager_s", torch, "jax_jit_s", jax, "ratio",
+                     round(100 * torch / jax) / 100);
+}
+
 json_t *run_report(const struct run *r)
 {
     const char *oracle_given = step_out_sha(&r->captured, "given");
@@ -107,10 +139,11 @@ json_t *run_report(const struct run *r)
                             engine_name(r->job.engine), "style", style_name(r->job.style));
     if (entry)
         (void)json_object_set(job, "resolved_entry", entry);
-    return json_pack("{s:s, s:o, s:o, s:o, s:O?, s:{s:s?, s:s?}, s:O, s:O, s:{s:i, s:O?}, s:o, s:O, s:O}",
-                     "format", "ferry.report/1", "job", job, "result", full_result(r), "contract",
-                     contract(r), "worst_case", r->worst_case, "oracle", "given_sha256", oracle_given,
-                     "expected_sha256", oracle_expected, "confinement", r->confinement, "versions",
-                     r->versions, "seeds", "oracle", r->p->seed, "accept", r->accept_seed, "usage",
-                     run_usage(r), "step_seconds", r->seconds, "notes", r->notes);
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:O?, s:{s:s?, s:s?}, s:O, s:O, s:{s:i, s:O?}, s:o, s:O, s:O, s:o, s:O}",
+        "format", "ferry.report/1", "job", job, "result", full_result(r), "switches", run_switches(r),
+        "contract", contract(r), "worst_case", r->worst_case, "oracle", "given_sha256", oracle_given,
+        "expected_sha256", oracle_expected, "confinement", r->confinement, "versions", r->versions, "seeds",
+        "oracle", r->p->seed, "accept", r->accept_seed, "usage", run_usage(r), "step_seconds", r->seconds,
+        "stage_seconds", r->stage_seconds, "speed", speed(r), "notes", r->notes);
 }

@@ -2,9 +2,9 @@
  * run.c: a job from top to bottom.
  *
  * Worker thread. The stretches between claim and end: inspect, capture, draft (or the candidate that was
- * given), check, judge, accept, locate, conclude, deliver. A stretch says RUN_GO_ON, RUN_ENDED (the job's
- * outcome is known; what can still be delivered is) or a code: cancelled and shutting down have ends of their
- * own, anything else is an internal error.
+ * given), check, judge, accept, locate, conclude, parts, deliver. A stretch says RUN_GO_ON, RUN_ENDED (the
+ * job's outcome is known; what can still be delivered is) or a code: cancelled and shutting down have ends of
+ * their own, anything else is an internal error.
  */
 #include "workers/pipeline/pipeline.h"
 
@@ -103,14 +103,27 @@ static int run_capture(struct run *r, struct err *e)
     return run_check_oracle(r, &r->captured, e);
 }
 
-static int run_draft(struct run *r, struct err *e)
+/* The ids of the switches that were taken back. New reference. */
+static json_t *kept_faithful(const struct run *r)
+{
+    json_t *out = json_array(), *one;
+    size_t i;
+    json_array_foreach(r->taken_back, i, one)
+    {
+        (void)json_array_append(out, json_object_get(one, "id"));
+    }
+    return out;
+}
+
+int run_draft(struct run *r, struct err *e)
 {
     json_t *oracle = r->captured.result;
-    json_t *request =
-        json_pack("{s:O, s:O, s:O, s:O, s:s, s:s}", "files",
-                  json_object_get(json_object_get(r->request, "source"), "files"), "plan",
-                  json_object_get(oracle, "plan"), "facts", json_object_get(oracle, "facts"), "tensors",
-                  json_object_get(oracle, "tensors"), "style", style_name(r->job.style), "engine", "builtin");
+    enum style style = r->plain ? STYLE_FAITHFUL : r->job.style;
+    json_t *request = json_pack("{s:O, s:O, s:O, s:O, s:s, s:o, s:s}", "files",
+                                json_object_get(json_object_get(r->request, "source"), "files"), "plan",
+                                json_object_get(oracle, "plan"), "facts", json_object_get(oracle, "facts"),
+                                "tensors", json_object_get(oracle, "tensors"), "style", style_name(style),
+                                "kept_faithful", kept_faithful(r), "engine", "builtin");
     if (!request)
         return run_end(r, REASON_RESULT_INVALID, false, NULL);
     int rc = step_run(r, STEP_DRAFT, FUNCTION_DRAFT, request, NULL, 0, NULL, 0, &r->drafted, e);
@@ -130,15 +143,27 @@ static int run_candidate(struct run *r, struct err *e)
     return r->given ? run_given(r, e) : run_draft(r, e);
 }
 
-/* Everything up to the verdict. */
-static int run_to_verdict(struct run *r, struct err *e)
+typedef int stretch(struct run *, struct err *);
+
+static int run_stretches(struct run *r, stretch *const *stretches, size_t n, struct err *e)
 {
-    static int (*const STRETCHES[])(struct run *, struct err *) = {
-        run_inspect, run_capture, run_candidate, run_check, run_judge, run_accept, run_locate, run_conclude};
     int rc = RUN_GO_ON;
-    for (size_t i = 0; i < sizeof STRETCHES / sizeof STRETCHES[0] && rc == RUN_GO_ON; i++)
-        rc = STRETCHES[i](r, e);
+    for (size_t i = 0; i < n && rc == RUN_GO_ON; i++)
+        rc = stretches[i](r, e);
     return rc;
+}
+
+int run_to_oracle(struct run *r, struct err *e)
+{
+    static stretch *const STRETCHES[] = {run_inspect, run_capture};
+    return run_stretches(r, STRETCHES, sizeof STRETCHES / sizeof *STRETCHES, e);
+}
+
+int run_to_verdict(struct run *r, struct err *e)
+{
+    static stretch *const STRETCHES[] = {run_candidate, run_check,   run_judge,   run_accept,
+                                         run_locate,    run_restyle, run_conclude};
+    return run_stretches(r, STRETCHES, sizeof STRETCHES / sizeof *STRETCHES, e);
 }
 
 /* The stages that the job's contract asks for; the canonical request names them all, or none for all. */
@@ -198,10 +223,22 @@ static bool proven(const struct run *r)
     return r->verdict == VERDICT_EQUAL || r->verdict == VERDICT_EQUAL_UNDER_ASSUMPTIONS;
 }
 
+/* A job that ends the daemon is not taken up for ever: without a step, since that could do it again. */
+static int refuse_to_crash(struct run *r, struct err *e)
+{
+    int n, rc = store_job_crashes(r->reader, r->lease->job_id, &n, e);
+    if (rc != 0 || n < r->p->crashes)
+        return rc;
+    json_t *error = run_error(REASON_ABANDONED, "ferryd ended %d times without finishing another step", n);
+    rc = run_end(r, REASON_ABANDONED, false, error);
+    json_decref(error);
+    return rc;
+}
+
 /* The outcome is known: hand out what there is, then close the job. */
 static int finish(struct run *r, struct err *e)
 {
-    int rc = run_deliver(r, e);
+    int rc = r->reason == REASON_ABANDONED ? 0 : run_deliver(r, e);
     if (rc < 0)
         return rc;
     rc = append_end(r, proven(r) ? EVENT_JOB_SUCCEEDED : EVENT_JOB_FAILED, true, e);
@@ -236,22 +273,24 @@ static void stop(struct run *r, int rc, const struct err *e)
                   r->lease->job_id, "error", later.text);
 }
 
-static void run_init(struct run *r, const struct pipeline *p, struct worker_io *io,
-                     const struct store_lease *lease)
+void run_init(struct run *r, const struct pipeline *p, struct worker_io *io, const struct store_lease *lease)
 {
-    *r = (struct run){.p = p, .io = io, .lease = lease, .reason = -1, .verdict = VERDICT_EQUAL};
+    *r = (struct run){.p = p, .io = io, .lease = lease, .attempt = 1, .reason = -1, .verdict = VERDICT_EQUAL};
     r->started_us = clock_mono_us();
     r->deadline_us = r->started_us + (int64_t)p->job_s * 1000000;
     buf_init(&r->log, LOG_MAX);
+    r->taken_back = json_array();
     r->assumptions = json_array();
     r->refusals = json_array();
     r->notes = json_array();
+    r->parts = json_array();
     r->versions = json_object();
     r->confinement = json_object();
     r->seconds = json_object();
+    r->stage_seconds = json_object();
 }
 
-static void run_fini(struct run *r)
+void run_fini(struct run *r)
 {
     step_out_fini(&r->inspected);
     step_out_fini(&r->captured);
@@ -261,12 +300,15 @@ static void run_fini(struct run *r)
     json_decref(r->worst_case);
     json_decref(r->accept_seed);
     json_decref(r->request);
+    json_decref(r->taken_back);
     json_decref(r->assumptions);
     json_decref(r->refusals);
     json_decref(r->notes);
+    json_decref(r->parts);
     json_decref(r->versions);
     json_decref(r->confinement);
     json_decref(r->seconds);
+    json_decref(r->stage_seconds);
     json_decref(r->error);
     buf_fini(&r->log);
     store_job_fini(&r->job);
@@ -282,8 +324,14 @@ void pipeline_run(const struct pipeline *p, struct worker_io *io, const struct s
     if (rc == 0)
         rc = load_job(&r, &e);
     if (rc == 0)
+        rc = refuse_to_crash(&r, &e);
+    if (rc == RUN_GO_ON)
+        rc = run_to_oracle(&r, &e);
+    if (rc == RUN_GO_ON)
         rc = run_to_verdict(&r, &e);
     if (rc == RUN_GO_ON || rc == RUN_ENDED)
+        rc = run_parts(&r, &e);
+    if (rc == RUN_GO_ON)
         rc = finish(&r, &e);
     if (rc < 0)
         stop(&r, rc, &e);

@@ -27,6 +27,7 @@ static const struct {
     [FUNCTION_DRAFT] = {"draft", SANDBOX_TORCH, false},
     [FUNCTION_CHECK] = {"check", SANDBOX_JAX, true},
     [FUNCTION_ACCEPT] = {"accept", SANDBOX_TORCH, false},
+    [FUNCTION_SAMPLE] = {"sample", SANDBOX_TORCH, false},
     [FUNCTION_FINGERPRINT] = {"fingerprint", SANDBOX_TORCH, false},
     [FUNCTION_DELIVER] = {"deliver", SANDBOX_TORCH, false},
 };
@@ -194,6 +195,18 @@ static int step_judge(struct run *r, enum step_kind kind, bool candidate, const 
     return run_end(r, reason < 0 ? REASON_RESULT_INVALID : (enum reason)reason, candidate, error);
 }
 
+/* What the check step says of its own time, stage by stage; for the report, nothing is decided by it. */
+static void add_stage_seconds(struct run *r, const json_t *stages)
+{
+    for (int s = 0; s < STAGE_COUNT; s++) {
+        const char *name = stage_name((enum stage)s);
+        double seconds = json_number_value(json_object_get(json_object_get(stages, name), "seconds"));
+        double before = json_number_value(json_object_get(r->stage_seconds, name));
+        if (seconds > 0 && seconds < 1e6)
+            (void)json_object_set_new(r->stage_seconds, name, json_real(before + seconds));
+    }
+}
+
 /* The key in the event ties the stored step to the job, so that both go together. */
 static int step_finish(struct run *r, enum step_kind kind, enum function function, const char *key,
                        const struct step_out *out, double seconds, bool cached, struct err *e)
@@ -203,11 +216,13 @@ static int step_finish(struct run *r, enum step_kind kind, enum function functio
                           json_object_get(out->result, "confinement"));
     double before = json_number_value(json_object_get(r->seconds, name));
     (void)json_object_set_new(r->seconds, name, json_real(before + seconds));
+    if (function == FUNCTION_CHECK && !cached)
+        add_stage_seconds(r, json_object_get(out->result, "stages"));
     int total, done = progress(r, kind, &total) + 1;
     return append(r, EVENT_STEP_FINISHED,
-                  json_pack("{s:s, s:s, s:s, s:f, s:b, s:i, s:i}", "key", key, "step", step_name(kind),
+                  json_pack("{s:s, s:s, s:s, s:f, s:b, s:i, s:i, s:s*}", "key", key, "step", step_name(kind),
                             "function", name, "seconds", seconds, "cached", cached, "done", done, "total",
-                            total),
+                            total, "part", r->part),
                   e);
 }
 
@@ -238,14 +253,15 @@ int step_run(struct run *r, enum step_kind kind, enum function function, json_t 
              struct step_out *out, struct err *e)
 {
     assert(n_in <= 4 && n_out <= 4);
+    kind = r->part ? STEP_CHECK : kind; /* all that is run for a class checks the candidate */
     const char *name = FUNCTIONS[function].name;
     char key[STORE_SHA_SIZE];
     int total, done = progress(r, kind, &total);
     int rc = step_key(r, name, request, ins, n_in, key, e);
     if (rc == 0)
         rc = append(r, EVENT_STEP_STARTED,
-                    json_pack("{s:s, s:s, s:i, s:i}", "step", step_name(kind), "function", name, "done", done,
-                              "total", total),
+                    json_pack("{s:s, s:s, s:i, s:i, s:s*}", "step", step_name(kind), "function", name, "done",
+                              done, "total", total, "part", r->part),
                     e);
     if (rc != 0)
         return rc;

@@ -1,8 +1,8 @@
 /*
  * arrays.c: a stage of cases: every tensor of the oracle against the candidate's.
  *
- * Any thread. The oracle decides what is compared: every name below {case}/out, /arg, /grad, /state and
- * /param must be met, and every tensor leaf of the plan's output specs must be in the oracle, so that an
+ * Any thread. The oracle decides what is compared: every name below {case}/out, /arg, /grad, /state, /param
+ * and /draw must be met, and every tensor leaf of the plan's output specs must be in the oracle, so that an
  * empty answer can't pass. From the candidate only the arrays count, the trees that hold them, and the names
  * of integer buffers that its weight map leaves out and of parameters that it sums.
  */
@@ -18,20 +18,22 @@
 
 #define NAME_SIZE (sizeof(struct tree_path) + 128)
 
-static const char *const GROUPS[] = {"out/", "arg/", "grad/", "state/", "param/"};
+#define DRAWS "draw/"
+static const char *const GROUPS[] = {"out/", "arg/", "grad/", "state/", "param/", DRAWS};
 
 struct case_run {
     const struct verdict_input *in;
     const struct plan *plan;
     const struct plan_case *c;
     const struct verdict_tolerances *tol; /* of this case */
+    bool sampled;                         /* its draws can't be replayed */
     struct stage_result *r;
     struct err *e;
 };
 
 /* Integers of 32 and 64 bits meet (jax has no 64 bits in float32 runs, and neither does a widened float
  * there). */
-static bool dtypes_meet(enum st_dtype want, enum st_dtype got, bool wide)
+bool stage_dtypes_meet(enum st_dtype want, enum st_dtype got, bool wide)
 {
     if (want == got)
         return true;
@@ -59,7 +61,7 @@ void stage_compare(const struct st_tensor *expected, const char *local, const st
         out->why = FINDING_SHAPE;
         (void)snprintf(out->text, sizeof out->text, "has the shape %s, expected %s",
                        st_shape_text(actual, is, sizeof is), st_shape_text(expected, want, sizeof want));
-    } else if (!dtypes_meet(expected->dtype, actual->dtype, wide)) {
+    } else if (!stage_dtypes_meet(expected->dtype, actual->dtype, wide)) {
         out->why = FINDING_DTYPE;
         (void)snprintf(out->text, sizeof out->text, "is %s, expected %s", st_dtype_torch(actual->dtype),
                        st_dtype_torch(expected->dtype));
@@ -119,12 +121,19 @@ static bool listed(const struct case_run *run, const char *list, const char *loc
     return names(json_object_get(json_object_get(run->in->check, list), run->c->id), local);
 }
 
-/* A counter or an index table that the weight map leaves out takes no part in any float; its absence is no
- * difference. A float buffer that is not given back is one. */
+/* A counter or an index table that the weight map leaves out takes no part in any float, and a constant that
+ * the source holds as an attribute may be one in the candidate's code; their absence is no difference. A
+ * float buffer, or an attribute that the source writes, that is not given back is one. Of a choice by
+ * weights that adds its noise itself the weights are not seen, but the noise is such that others choose
+ * differently. */
 static bool may_be_absent(const struct case_run *run, const struct st_tensor *expected, const char *local)
 {
-    return run->c->stage == STAGE_TRAIN_STATE && strncmp(local, "state/", 6) == 0 &&
-           !st_dtype_float(expected->dtype) && listed(run, "absent", local);
+    const char *last = strrchr(local, '/');
+    if (strncmp(local, DRAWS, strlen(DRAWS)) == 0)
+        return strcmp(last, "/weights") == 0 && listed(run, "absent", local);
+    return run->c->steps && strncmp(local, "state/", 6) == 0 &&
+           (!st_dtype_float(expected->dtype) || names(run->c->unwritten, local)) &&
+           listed(run, "absent", local);
 }
 
 static bool has_op(const json_t *entry, const char *op)
@@ -154,10 +163,46 @@ static bool may_be_assumed(const struct case_run *run, const char *local)
     return false;
 }
 
+/* The arguments of a case, or one of the trees of its answer. */
+static const json_t *given_arguments(const struct case_run *run)
+{
+    return json_object_get(json_object_get(run->in->check, "arguments"), run->c->id);
+}
+
+/* An array can't be written into. Where the source does, a candidate may return the new value; if it does
+ * not, its caller lacks it, which is an assumption. What can be written into, a list or a mapping, must have
+ * been. */
+static bool argument_is_left_out(const struct case_run *run, const char *key)
+{
+    return tree_is_fixed(tree_item(run->c->arguments, key)) && !tree_item(given_arguments(run), key);
+}
+
+/* Is it a tensor of such an argument? `local` is "arg/key" or "arg/key/…". */
+static bool is_of_left_out(const struct case_run *run, const char *local)
+{
+    char key[NAME_SIZE];
+    if (strncmp(local, "arg/", 4) != 0)
+        return false;
+    (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(local + 4, "/"), local + 4);
+    return argument_is_left_out(run, key);
+}
+
 static void record(const struct case_run *run, struct finding *f)
 {
     (void)snprintf(f->case_id, sizeof f->case_id, "%s", run->c->id);
     stage_record(run->r, f);
+}
+
+/* A tensor of a case that can't be replayed: many runs of both sides instead of one. */
+static int one_sample(const struct case_run *run, const struct st_tensor *expected, const char *local)
+{
+    struct finding f;
+    int rc = stage_sample(run->in, expected, local, run->c->wide, &f, run->e);
+    if (rc)
+        return rc;
+    run->r->tensors++;
+    record(run, &f);
+    return 0;
 }
 
 /* `*scale` is the group's magnitude, computed when a tensor first asks for it (negative before). A larger
@@ -177,10 +222,12 @@ static int one_tensor(const struct case_run *run, const struct st_tensor *expect
         run->r->skipped++;
         return 0;
     }
-    if (!actual && may_be_assumed(run, local)) {
+    if (!actual && (may_be_assumed(run, local) || is_of_left_out(run, local))) {
         run->r->assumed++;
         return 0;
     }
+    if (run->sampled)
+        return one_sample(run, expected, local);
     stage_compare(expected, local, actual, truth, run->c->wide, run->tol, 0, &f);
     if (!finding_ok(&f) && f.why == FINDING_VALUES && st_dtype_float(expected->dtype)) {
         if (*scale < 0)
@@ -283,11 +330,11 @@ static int one_tree(const struct case_run *run, const json_t *want, const json_t
     return 0;
 }
 
-static const json_t *truth_tree(const struct case_run *run)
+static const struct plan_case *truth_case(const struct case_run *run)
 {
     for (size_t i = 0; run->c->truth && i < run->plan->n_cases; i++)
         if (strcmp(run->plan->cases[i].id, run->c->truth) == 0)
-            return run->plan->cases[i].output;
+            return &run->plan->cases[i];
     return NULL;
 }
 
@@ -296,8 +343,9 @@ static int one_output(const struct case_run *run)
     char prefix[NAME_SIZE];
     const json_t *got = json_object_get(json_object_get(run->in->check, "outputs"), run->c->id);
     if (run->c->output) {
+        const struct plan_case *truth = truth_case(run);
         (void)snprintf(prefix, sizeof prefix, "%s/out/", run->c->id);
-        return one_tree(run, run->c->output, got, truth_tree(run), prefix);
+        return one_tree(run, run->c->output, got, truth ? truth->output : NULL, prefix);
     }
     for (size_t k = 0; k < json_array_size(run->c->steps); k++) {
         (void)snprintf(prefix, sizeof prefix, "%s/out/%zu/", run->c->id, k);
@@ -306,6 +354,40 @@ static int one_output(const struct case_run *run)
             return rc;
     }
     return 0;
+}
+
+/* Those of a map of arguments that are not left out; NULL when out of memory. */
+static json_t *compared_arguments(const struct case_run *run)
+{
+    json_t *keys = json_array(), *items = json_array(), *key;
+    size_t i;
+    json_array_foreach(json_object_get(run->c->arguments, "keys"), i, key)
+    {
+        const char *name = json_string_value(key);
+        if (!name || argument_is_left_out(run, name))
+            continue;
+        (void)json_array_append(keys, key);
+        (void)json_array_append(items, json_array_get(json_object_get(run->c->arguments, "items"), i));
+    }
+    return json_pack("{s:s, s:o, s:o}", "t", "map", "keys", keys, "items", items);
+}
+
+/* The trees of the arguments that the source's call writes into. */
+static int written_arguments(const struct case_run *run)
+{
+    if (!run->c->arguments)
+        return 0;
+    char prefix[NAME_SIZE];
+    json_t *want = compared_arguments(run);
+    if (!want)
+        return err_set(run->e, FERR_NO_MEMORY, "no memory for arguments");
+    (void)snprintf(prefix, sizeof prefix, "%s/arg/", run->c->id);
+    const struct plan_case *truth = truth_case(run);
+    int rc = 0;
+    if (json_array_size(json_object_get(want, "keys")) > 0)
+        rc = one_tree(run, want, given_arguments(run), truth ? truth->arguments : NULL, prefix);
+    json_decref(want);
+    return rc;
 }
 
 /* A stage that is about a group must find something in it. */
@@ -317,9 +399,13 @@ static bool needs_group(enum stage stage, const char *group)
 
 static int one_case(const struct case_run *run)
 {
-    int rc = one_output(run);
+    int rc = run->sampled ? 0 : one_output(run);
+    if (rc == 0 && !run->sampled)
+        rc = written_arguments(run);
     for (size_t g = 0; rc == 0 && g < sizeof GROUPS / sizeof *GROUPS; g++) {
         size_t n;
+        if (run->sampled && strcmp(GROUPS[g], DRAWS) == 0)
+            continue; /* there is no order by which to tell which draw is which */
         rc = one_group(run, GROUPS[g], &n);
         if (rc == 0 && n == 0 && needs_group(run->c->stage, GROUPS[g]))
             rc = err_set(run->e, FERR_INVALID_TENSORS, "the oracle has no tensor %s/%s…", run->c->id,
@@ -352,6 +438,12 @@ int stage_arrays(const struct verdict_input *in, const struct plan *plan, enum s
             continue;
         struct verdict_tolerances tol = case_tolerances(in->tol, c, r);
         struct case_run run = {.in = in, .plan = plan, .c = c, .tol = &tol, .r = r, .e = e};
+        run.sampled = stage_is_sampled(in, c);
+        if (run.sampled && !in->samples) {
+            stage_fail(r, stage_without_samples());
+            return 0;
+        }
+        r->sampled += run.sampled;
         int rc = one_case(&run);
         if (rc)
             return rc;

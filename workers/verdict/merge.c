@@ -77,6 +77,10 @@ static json_t *join(const json_t *old, const json_t *later)
                        json_integer_value(json_object_get(later, COUNTS[i]));
         (void)json_object_set_new(row, COUNTS[i], json_integer(n));
     }
+    json_int_t sampled = json_integer_value(json_object_get(old, "sampled")) +
+                         json_integer_value(json_object_get(later, "sampled"));
+    if (sampled > 0)
+        (void)json_object_set_new(row, "sampled", json_integer(sampled));
     return row;
 }
 

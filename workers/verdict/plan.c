@@ -70,7 +70,10 @@ static int read_precision(const json_t *v, size_t i, const struct plan *p, struc
 static int read_case(const json_t *v, size_t i, struct plan *p, struct err *e)
 {
     struct plan_case *c = &p->cases[p->n_cases];
-    *c = (struct plan_case){.id = json_string_value(json_object_get(v, "id"))};
+    *c = (struct plan_case){.id = json_string_value(json_object_get(v, "id")),
+                            .arguments = json_object_get(v, "arguments"),
+                            .draws = json_array_size(json_object_get(v, "rng")) > 0,
+                            .unwritten = json_object_get(v, "unwritten")};
     if (!is_id(c->id) || find_case(p, c->id))
         return bad_case(e, i, "id", "the id is missing, malformed or used twice");
     int stage = stage_parse(json_string_value(json_object_get(v, "stage")));

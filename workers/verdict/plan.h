@@ -20,9 +20,12 @@ struct plan_case {
     enum stage stage;  /* one whose result is arrays */
     bool wide;         /* a float64 run */
     const char *truth; /* id of the float64 case that a float32 run is measured against, or NULL */
+    bool draws;        /* the source draws random numbers in it */
     double noise;      /* how far one ulp moves the source's own float64 result; 0 where that is rounding */
-    const json_t *output; /* spec of the output; NULL where `steps` is set */
-    const json_t *steps;  /* train_state and optimizer: array of specs, one of each step; else NULL */
+    const json_t *output;    /* spec of the output; NULL where `steps` is set */
+    const json_t *steps;     /* a case of several calls: array of specs, one of each step; else NULL */
+    const json_t *arguments; /* a map of the arguments that the call writes into; NULL where there are none */
+    const json_t *unwritten; /* array: state that the source only reads, so a port may hold it elsewhere */
 };
 
 struct plan {

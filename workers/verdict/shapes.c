@@ -23,11 +23,12 @@ struct shapes_run {
 /* A dtype's name without the widths that depend on the precision of a run. */
 static const char *dtype_class(const char *word)
 {
-    static const char *const CLASSES[][3] = {
-        {"float32", "float64", "float"}, {"int32", "int64", "int"}, {"complex64", "complex128", "complex"}};
+    static const char *const CLASSES[][2] = {
+        {"float16", "float"}, {"bfloat16", "float"}, {"float32", "float"},     {"float64", "float"},
+        {"int32", "int"},     {"int64", "int"},      {"complex64", "complex"}, {"complex128", "complex"}};
     for (size_t i = 0; i < sizeof CLASSES / sizeof *CLASSES; i++)
-        if (strcmp(word, CLASSES[i][0]) == 0 || strcmp(word, CLASSES[i][1]) == 0)
-            return CLASSES[i][2];
+        if (strcmp(word, CLASSES[i][0]) == 0)
+            return CLASSES[i][1];
     return word;
 }
 

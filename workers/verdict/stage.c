@@ -140,7 +140,7 @@ enum reason stage_error_reason(const json_t *error)
     return reason < 0 ? REASON_RESULT_INVALID : (enum reason)reason;
 }
 
-static json_t *number_or_word(double v)
+json_t *verdict_number(double v)
 {
     if (isnan(v))
         return json_string("nan");
@@ -163,8 +163,8 @@ int finding_add_figures(json_t *o, const struct finding *f)
     int rc = json_object_set_new(o, "max_error", figures ? number_or_null(f->diff.max_error) : json_null());
     rc |= json_object_set_new(o, "tolerance", figures ? number_or_null(f->diff.tolerance) : json_null());
     rc |= json_object_set_new(o, "index", figures ? json_integer((json_int_t)f->diff.index) : json_null());
-    rc |= json_object_set_new(o, "expected", figures ? number_or_word(f->diff.expected) : json_null());
-    rc |= json_object_set_new(o, "actual", figures ? number_or_word(f->diff.actual) : json_null());
+    rc |= json_object_set_new(o, "expected", figures ? verdict_number(f->diff.expected) : json_null());
+    rc |= json_object_set_new(o, "actual", figures ? verdict_number(f->diff.actual) : json_null());
     rc |= json_object_set_new(o, "shape", shape_json(f->expected));
     rc |= json_object_set_new(o, "why", json_string(FINDING_WORDS[f->why]));
     rc |= json_object_set_new(o, "text", *f->text ? json_string(f->text) : json_null());
@@ -194,6 +194,8 @@ json_t *stage_json(enum stage stage, const struct stage_result *r)
     int rc = o ? 0 : -1;
     if (rc == 0 && r->assumed > 0)
         rc = json_object_set_new(o, "assumed", json_integer((json_int_t)r->assumed));
+    if (rc == 0 && r->sampled > 0)
+        rc = json_object_set_new(o, "sampled", json_integer((json_int_t)r->sampled));
     if (rc == 0 && r->noise > 0)
         rc = json_object_set_new(o, "noise", json_real(r->noise));
     if (rc == 0 && r->has_worst)

@@ -40,6 +40,7 @@ struct stage_result {
     size_t cases, tensors; /* compared */
     size_t skipped;        /* integer buffers that the weight map leaves out on purpose */
     size_t assumed;        /* parameters that it sums, which steps of an optimizer can't be compared in */
+    size_t sampled;        /* cases that were decided by distribution */
     double noise;          /* the largest of a case, where it widened the tolerance; else 0 */
     bool has_worst, has_first;
     struct finding worst; /* the largest error in units of its tolerance */
@@ -72,6 +73,17 @@ int finding_add_figures(json_t *o, const struct finding *f);
 void stage_compare(const struct st_tensor *expected, const char *local, const struct st_tensor *actual,
                    const struct st_tensor *truth, bool wide, const struct verdict_tolerances *tol,
                    double least_range, struct finding *out);
+
+/* Integers of 32 and 64 bits meet, and in runs that are not `wide` the floats of these widths. */
+bool stage_dtypes_meet(enum st_dtype want, enum st_dtype got, bool wide);
+
+/* samples.c: is a case one of those that the check could not replay, in which the source draws? */
+bool stage_is_sampled(const struct verdict_input *in, const struct plan_case *c);
+/* samples.c: compares the distributions of a tensor; errors for a malformed oracle, or out of memory. */
+int stage_sample(const struct verdict_input *in, const struct st_tensor *expected, const char *local,
+                 bool wide, struct finding *out, struct err *e);
+/* samples.c: the error of a stage that has such a case while nobody took samples; NULL when out of memory. */
+json_t *stage_without_samples(void);
 
 /* The stage `shapes`: what the check says of every output leaf against the plan. */
 void stage_shapes(const struct plan *plan, const json_t *check, struct stage_result *r);

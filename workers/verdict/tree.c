@@ -195,17 +195,37 @@ static bool leaves_agree(const json_t *want, const json_t *got, const json_t *tr
     return same_kind(want, got) && (!tree_is(want, "str") || scalars_identical(want, got));
 }
 
+const json_t *tree_item(const json_t *map, const char *key)
+{
+    for (size_t k = 0; tree_is(map, "map") && is_branch(map) && k < arity(map); k++)
+        if (strcmp(key_at(map, k), key) == 0)
+            return json_array_get(items_of(map), k);
+    return NULL;
+}
+
+static bool fixed(const json_t *spec, int depth)
+{
+    if (is_leaf(spec))
+        return true;
+    if (!tree_is(spec, "seq") || json_is_true(json_object_get(spec, "list")) || depth >= DEPTH_MAX)
+        return false;
+    for (size_t i = 0; i < arity(spec); i++)
+        if (!fixed(json_array_get(items_of(spec), i), depth + 1))
+            return false;
+    return true;
+}
+
+bool tree_is_fixed(const json_t *spec)
+{
+    return fixed(spec, 0);
+}
+
 /* The item of `spec` that belongs to item i of `like`: by index, or by key. */
 static const json_t *counterpart(const json_t *spec, const json_t *like, size_t i)
 {
     if (!is_branch(spec) || !same_kind(like, spec))
         return NULL;
-    if (tree_is(like, "seq"))
-        return json_array_get(items_of(spec), i);
-    for (size_t k = 0; k < arity(spec); k++)
-        if (strcmp(key_at(spec, k), key_at(like, i)) == 0)
-            return json_array_get(items_of(spec), k);
-    return NULL;
+    return tree_is(like, "seq") ? json_array_get(items_of(spec), i) : tree_item(spec, key_at(like, i));
 }
 
 static bool equal(const json_t *want, const json_t *got, const json_t *truth, const struct tree_context *c,

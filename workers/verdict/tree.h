@@ -24,7 +24,11 @@ typedef bool tree_visit(const char *path, const json_t *leaf, void *arg);
 bool tree_walk(const json_t *spec, tree_visit *visit, void *arg);
 
 bool tree_is(const json_t *spec, const char *kind); /* kind: the "t" of a spec */
-bool tree_is_number(const json_t *spec);            /* bool, int or float */
+/* Nothing in it can be written into: an array, or tuples of such. */
+bool tree_is_fixed(const json_t *spec);
+/* The item of a mapping, NULL where there is none. */
+const json_t *tree_item(const json_t *map, const char *key);
+bool tree_is_number(const json_t *spec); /* bool, int or float */
 /* The value of a number; NAN for a malformed one. */
 double tree_number(const json_t *spec);
 

@@ -79,6 +79,7 @@ struct verdict_tolerances {
     double least_range;  /* a tensor's range is at least this share of the largest beside it; 1e-3 */
     double noise_factor; /* times the noise that a plan states for a float64 case; 16 */
     double noise_cap;    /* to which noise may widen f64_relative; 1e-6 */
+    double false_alarm;  /* of all tests of distributions in one judgement together; 3e-7 */
 };
 extern const struct verdict_tolerances VERDICT_TOLERANCES_DEFAULT;
 
@@ -98,11 +99,21 @@ void verdict_compare(const struct st_tensor *expected, const struct st_tensor *a
                      const struct st_tensor *truth, const struct verdict_tolerances *tol,
                      struct verdict_diff *out);
 
+/* Elements first .. first + n as doubles: exact for every dtype but I64. */
+void st_load_double(const struct st_tensor *t, uint64_t first, size_t n, double *out);
+
+/* A value as JSON; what JSON has no number for is the string "nan", "inf" or "-inf". */
+json_t *verdict_number(double v);
+
 /* The least and the greatest finite value; false where there is none. */
 bool verdict_span(const struct st_tensor *t, double *least, double *greatest);
 
 /* ---- the ladder ------------------------------------------------------------------------------------------
  */
+
+/* Runs of each side where draws can't be replayed, and further ones of the source that form the statistics.
+ */
+enum { VERDICT_SAMPLE_RUNS = 512, VERDICT_CALIBRATION_RUNS = 128 };
 
 struct verdict_input {
     const json_t *plan; /* ferry.plan/1 of capture, trusted in form (made by our code over untrusted source):
@@ -111,7 +122,9 @@ struct verdict_input {
     const json_t *check;          /* result of check, untrusted */
     const struct st_file *actual; /* untrusted; NULL where the step gave none */
     const json_t *weights;        /* the map in use: what it adds may be left out of `optimizer`; or NULL */
-    stage_set asked;              /* the others are not_run, and count for nothing */
+    const struct st_file *samples, *sampled; /* many runs of the source and of the candidate (untrusted), for
+                                                the cases that the check could not replay; or NULL */
+    stage_set asked;                         /* the others are not_run, and count for nothing */
     const struct verdict_tolerances *tol;
 };
 
@@ -124,17 +137,17 @@ typedef int verdict_function(const struct verdict_input *in, json_t **out, struc
 /* Judges one candidate. `*out` is a new object
  *   {"verdict", "reason" or null, "score",
  *    "stages": [all stages in order: {"name", "status", "max_error", "tolerance", "cases": n, "tensors": n,
- * "skipped": n, "assumed": n or absent, "noise": x or absent, "by_tensor": {name: {"case", "max_error",
- * "tolerance", "cases"}}, the worst of each, or absent, "worst": {"case", "tensor", FIGURES} or absent,
- * "error": the candidate's error or absent}],
- *    "first_difference": {"stage", "path", "case", "tensor", FIGURES, "bug": null},
- *      or {"stage", "path": null, "tensor": null, "error"} where an error stopped the stage, or null}
- * FIGURES are "max_error", "tolerance", "index" (flat, row-major), "expected", "actual", "shape", "why" and
- * "text". `why` is values, missing, extra, shape, dtype or tree; only `values` has figures, the others have
- * null there and say in `text` what is wrong. A max_error that is not finite is null; expected and actual may
- * be "nan", "inf", "-inf". A stage's max_error and tolerance are those of its worst tensor, the one that uses
- * most of its tolerance. `skipped` counts the integer buffers that the weight map leaves out, `assumed` the
- * parameters that it sums; `noise` is that of the source where it widened a tolerance. `path` is null until
+ * "skipped": n, "assumed": n or absent, "sampled": n or absent, "noise": x or absent, "by_tensor": {name:
+ * {"case", "max_error", "tolerance", "cases"}}, the worst of each, or absent, "worst": {"case", "tensor",
+ * FIGURES} or absent, "error": the candidate's error or absent}], "first_difference": {"stage", "path",
+ * "case", "tensor", FIGURES, "bug": null}, or {"stage", "path": null, "tensor": null, "error"} where an error
+ * stopped the stage, or null} FIGURES are "max_error", "tolerance", "index" (flat, row-major), "expected",
+ * "actual", "shape", "why" and "text". `why` is values, missing, extra, shape, dtype or tree; only `values`
+ * has figures, the others have null there and say in `text` what is wrong. A max_error that is not finite is
+ * null; expected and actual may be "nan", "inf", "-inf". A stage's max_error and tolerance are those of its
+ * worst tensor, the one that uses most of its tolerance. `skipped` counts the integer buffers that the weight
+ * map leaves out, `assumed` the parameters that it sums, `sampled` the cases that were decided by
+ * distribution; `noise` is that of the source where it widened a tolerance. `path` is null until
  * verdict_locate() finds it. The verdict is VERDICT_EQUAL only where every stage asked for passed or is not
  * applicable; an oracle in which nothing reacts is told by capture
  * ("vacuous": true in the plan) and turns `equal` into `vacuous`. Errors only for a malformed plan or oracle.

@@ -180,7 +180,7 @@ def test_state_comes_back_where_it_can() -> None:
     random = np.random.default_rng(0)
     x = {n: random.standard_normal(t["shape"]) for n, t in weights.tensors.items()}
     y = weights.push(x)
-    state = weights.state(y, y)
+    state = weights.state(y)
     assert set(state) == {"q", "k", "v", "w"}
     for name, value in state.items():
         np.testing.assert_array_equal(value, x[name])

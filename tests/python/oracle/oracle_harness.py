@@ -33,6 +33,11 @@ def inspect_source(source: str | dict[str, str], **given: Any) -> Json:
     return json.loads(json.dumps(inspect_step.run(MemoryContext(request_of(source, **given)))))
 
 
+def untimed(result: Json) -> Json:
+    """A result of capture without what it measured of the clock."""
+    return {name: value for name, value in result.items() if name != "eager_seconds"}
+
+
 def refusal(source: str | dict[str, str], **given: Any) -> StepError:
     """The error that inspect, or else capture, ends in."""
     with pytest.raises(StepError) as caught:
@@ -115,12 +120,15 @@ def accept_source(
     oracle: Oracle,
     seed: int = 1,
     around: tuple[Oracle, int] | None = None,
+    repeated: list[str] | None = None,
     **given: Any,
 ) -> Oracle:
     """accept after capture; round 1 around an input of an earlier round where one is named."""
     request = request_of(source, **given)
     inspected = json.loads(json.dumps(inspect_step.run(MemoryContext(request))))
     wanted: Json = {"seed": seed, "round": 0, "around": None}
+    if repeated is not None:
+        wanted["repeated"] = repeated
     inputs = {"given": oracle.raw["given"]}
     if around is not None:
         wanted |= {"round": 1, "around": {"given": "previous", "input": around[1]}}

@@ -53,6 +53,8 @@ def test_only_the_two_stages_and_no_submodules(accepted):
 
 def test_outputs_are_what_torch_computes(accepted):
     for case in accepted.plan["cases"]:
+        if case["mode"] == "train":
+            continue
         tolerance = 1e-10 if case["dtype"] == "float64" else 2e-3
         found = accepted.results(case)["0"].double()
         wanted = reference(accepted, case)
@@ -74,7 +76,57 @@ def test_one_weight_of_each_kind_is_perturbed_in_each_recorded_draw(captured, ac
         before, after = captured.numbered(f"w{draw}"), accepted.numbered(f"w{draw + 1}")
         changed = [n for n in before if not torch.equal(before[n], after[n])]
         assert sorted(n.partition(".")[0] for n in changed) == ["conv", "fc", "norm"]
-    assert [c["draw"] for c in accepted.cases("heldout")] == [0, 0, 0, 1, 2, 3]
+    assert [c["draw"] for c in accepted.cases("heldout")] == [0, 0, 0, 1, 2, 3, 0, 0]
+
+
+def test_gradients_are_held_out_too(captured, accepted):
+    """Fresh values and cotangents, in one of capture's sizes."""
+    (case,) = [c for c in accepted.cases("heldout") if c.get("gradients")]
+    index = case["input"]
+    assert accepted.given[f"ct{index}/0"].shape == captured.given[f"ct{index}/0"].shape
+    assert not torch.equal(accepted.given[f"ct{index}/0"], captured.given[f"ct{index}/0"])
+    w = {n: v.double().requires_grad_() for n, v in accepted.numbered("w0").items()}
+    x, p = (accepted.given[f"x{index}/{path}"].double().requires_grad_() for path in "01")
+    hidden = F.conv1d(x, w["conv.weight"], w["conv.bias"], padding=1)
+    hidden = F.gelu(F.group_norm(hidden, 2, w["norm.weight"], w["norm.bias"])).mean(-1)
+    output = F.linear(hidden, w["fc.weight"], w["fc.bias"]) * p
+    (output * accepted.given[f"ct{index}/0"]).sum().backward()
+    found = accepted.results(case, "grad")
+    wanted = {f"param/{n}": v.grad for n, v in w.items()} | {"input/0": x.grad, "input/1": p.grad}
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-10, atol=1e-12)
+
+
+STATEFUL = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        return self.norm(x)
+
+def get_inputs():
+    return [torch.randn(4, 3)]
+"""
+
+
+def test_a_train_step_is_held_out_too():
+    oracle = accept_source(STATEFUL, capture_whole(STATEFUL))
+    (case,) = [c for c in oracle.cases("heldout") if c["mode"] == "train"]
+    (index,) = case["inputs"]
+    assert (case["output"], len(case["outputs"])) == (None, 1)
+    x, w = oracle.given[f"x{index}/0"].double(), oracle.numbered("w0")
+    mean = 0.9 * w["norm.running_mean"].double() + 0.1 * x.mean(0)
+    torch.testing.assert_close(oracle.results(case, "state")["norm.running_mean"], mean)
+
+
+def test_what_was_not_asked_for_is_not_repeated():
+    oracle = accept_source(STATEFUL, capture_whole(STATEFUL), repeated=["gradients"])
+    cases = oracle.cases("heldout")
+    assert any(case.get("gradients") for case in cases)
+    assert all(case["mode"] == "eval" for case in cases)
 
 
 def test_sizes_are_others_than_those_of_capture(captured, accepted):

@@ -115,3 +115,52 @@ def test_draws_keep_their_order_over_the_steps_of_an_optimizer():
 def test_a_rate_of_zero_draws_nothing():
     _, case = draws_of("return self.drop(x)", "self.drop = nn.Dropout(0.0)")
     assert case["rng"] == []
+
+
+def test_rrelu_draws_in_train_mode_only_and_uses_what_was_kept():
+    oracle, case = draws_of("return self.act(x)", "self.act = nn.RReLU(0.1, 0.3)")
+    (first, _) = case["rng"]
+    assert (first["op"], first["params"]["low"], first["params"]["high"]) == ("uniform", 0.1, 0.3)
+    x, slope = oracle.given["x0/0"].double(), oracle.given[first["tensor"]]
+    wanted = torch.where(x <= 0, x * slope, x)
+    torch.testing.assert_close(oracle.results(case, "out/0")["0"], wanted, rtol=0, atol=0)
+    assert all(c["rng"] == [] for c in oracle.cases("forward_f64"))
+
+
+# body, what its first draw asks for
+ASKED = [
+    ("return F.dropout(x, 0.25, self.training)", {"p": 0.75}),
+    ("return x * torch.bernoulli(torch.full((6,), 0.3, dtype=x.dtype))", {"p": 0.3}),
+    ("return x * x.new_empty(len(x), 1).bernoulli_(0.8)", {"p": 0.8}),
+    ("return x * torch.randint(1, 9, (6,))", {"low": 1, "high": 9}),
+    ("return x * torch.randint(9, (6,))", {"low": 0, "high": 9}),
+    ("return x * torch.empty(6).geometric_(0.25)", {"p": 0.25}),
+    ("return x * torch.poisson(torch.full((6,), 4.0))", {"rate": 4.0}),
+]
+
+
+@pytest.mark.parametrize("body, wanted", ASKED, ids=[body for body, _ in ASKED])
+def test_what_was_asked_for(body, wanted):
+    oracle, case = draws_of(body)
+    assert case["rng"][0]["asked"] == {name: [] for name in wanted}
+    asked = {name: float(value) for name, value in oracle.results(case, "draw/0").items()}
+    assert asked == pytest.approx(wanted, rel=1e-12)
+
+
+def test_weights_of_a_choice_and_the_noise_that_makes_it():
+    oracle, case = draws_of("return x.gather(1, torch.multinomial(2 * torch.softmax(x, -1), 3))")
+    draw = case["rng"][0]
+    weights = oracle.results(case, "draw/0")["weights"]
+    x, chosen = oracle.given["x0/0"].double(), oracle.given[draw["tensor"]]
+    torch.testing.assert_close(weights, x.softmax(-1), rtol=1e-12, atol=0)
+    noise = oracle.given[draw["gumbel"]]
+    assert torch.equal((weights.log() + noise).topk(3).indices, chosen)
+    # beyond a common factor other weights choose differently
+    assert not torch.equal((1.1 * weights.log() + noise).topk(3).indices, chosen)
+
+
+def test_a_draw_around_a_tensor_is_recorded_as_its_noise():
+    oracle, case = draws_of("return torch.normal(x, x.abs())")
+    x, noise = oracle.given["x0/0"].double(), oracle.given[case["rng"][0]["tensor"]]
+    out = oracle.results(case, "out/0")["0"]
+    torch.testing.assert_close(out, x + x.abs() * noise, rtol=1e-14, atol=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from oracle_harness import capture_whole
+from oracle_harness import capture_whole, untimed
 from torch import nn
 from torch.nn import functional as F
 
@@ -177,7 +177,40 @@ def test_a_frozen_parameter_takes_no_step():
     )
     for case in oracle.cases("optimizer"):
         found = oracle.results(case, "param")
-        assert set(found) == {"free", "tied"} and torch.equal(found["free"], found["tied"])
+        assert set(found) == {"free", "frozen", "tied"}
+        assert torch.equal(found["free"], found["tied"])
+        assert torch.equal(found["frozen"], oracle.given["w0/frozen"].double())
+
+
+def test_what_is_not_trained_is_recorded_after_the_steps():
+    """Frozen parameters, buffers and constants too: a port must not train them either."""
+    oracle = capture_whole("""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 2)
+            self.fc.bias.requires_grad_(False)
+            self.register_buffer("shift", torch.arange(2.0))
+            self.register_buffer("seen", torch.zeros(()))
+            self.scale = torch.tensor([2.0, 3.0])
+
+        def forward(self, x):
+            if self.training:
+                self.seen += 1
+            return self.fc(x) * self.scale + self.shift
+
+    def get_inputs():
+        return [torch.randn(4, 3)]
+    """)
+    given = oracle.numbered("w0")
+    for case in oracle.cases("optimizer"):
+        after, state = oracle.results(case, "param"), oracle.results(case, "state")
+        assert torch.equal(after["fc.bias"], given["fc.bias"].double())
+        assert not torch.equal(after["fc.weight"], given["fc.weight"].double())
+        assert float(state["seen"]) == 3
+        for name in ("shift", "scale"):
+            assert torch.equal(state[name], given[name].double())
+        assert case["unwritten"] == ["state/scale"]
 
 
 def test_the_reaction_names_what_is_deaf():
@@ -319,10 +352,26 @@ def test_what_a_function_writes_into_its_arguments():
         inputs_expr="([torch.randn(3), torch.randn(3)], {'last': torch.zeros(())}, 0.5)",
     )
     for case in oracle.cases("forward_f64") + oracle.cases("forward_f32"):
-        assert case["mutates"] == ["0/0", "1/last"]
+        assert case["arguments"]["keys"] == ["0", "1"]
         x = oracle.given[f"x{case['input']}/0/0"].to(getattr(torch, case["dtype"]))
         assert torch.equal(oracle.results(case, "arg")["0/0"], x * 0.5)
         assert torch.equal(oracle.results(case, "arg")["1/last"], x.norm())
+
+
+def test_what_a_call_returns_is_no_effect():
+    """It is compared as the output; so is a mapping that the call hands back."""
+    oracle = capture_whole(
+        "def step(x, y, cache):\n"
+        "    cache['x'] = x.add_(1) * 2\n"
+        "    y.mul_(3)\n"
+        "    return x, [cache]\n",
+        entry="step",
+        inputs_expr="(torch.randn(3), torch.randn(3), {'x': None})",
+    )
+    for stage in ("forward_f64", "forward_f32", "resize", "jit"):
+        for case in oracle.cases(stage):
+            assert case["arguments"]["keys"] == ["1"]
+            assert oracle.results(case, "arg").keys() == {"1"}
 
 
 def test_families_keep_their_values():
@@ -370,4 +419,4 @@ def test_whole_numbers_are_bounded_by_what_they_index():
 
 def test_the_whole_recipe_gives_the_same_bytes_again(net):
     again = capture_whole(NET)
-    assert again.raw == net.raw and again.result == net.result
+    assert again.raw == net.raw and untimed(again.result) == untimed(net.result)

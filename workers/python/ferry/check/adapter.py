@@ -25,6 +25,9 @@ FILE = "<adapter>"
 
 PARTS = ("build", "call", "step")
 
+#: An adapter has at most so many lines that are not empty: it calls the port, it is none.
+MOST_LINES = 40
+
 
 class Adapter:
     """What an adapter defines; all parts may be missing."""
@@ -38,6 +41,11 @@ class Adapter:
     def load(self, text: str) -> None:
         """Run the adapter's text and take what it defines."""
         lines = text.splitlines(keepends=True)
+        if sum(bool(line.strip()) for line in lines) > MOST_LINES:
+            message = (
+                f"the adapter has more than {MOST_LINES} lines: what it computes is not proven"
+            )
+            raise StepError("candidate_error", message, file=FILE, why="long_adapter")
         linecache.cache[FILE] = (len(text), None, lines, FILE)
         module = ModuleType("adapter")
         exec(compile(text, FILE, "exec", dont_inherit=True), vars(module))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -80,6 +81,11 @@ class Candidate:
         if self.is_class and not any_style and not _is_module_class(self.target):
             message = f"{self.entry['name']} is not a class derived from nnx.Module"
             raise StepError("candidate_error", message, why="not_a_module")
+
+    def modules(self) -> list[ModuleType]:
+        """The candidate's modules that were imported."""
+        names = [module_name(path) for path in self._finder.sources]
+        return [sys.modules[name] for name in names if name in sys.modules]
 
     def unload(self) -> None:
         """Forget the candidate's modules."""

@@ -25,13 +25,16 @@ from ferry.check.construct import constructor
 from ferry.check.errors import WeightMapError, describe
 from ferry.check.guard import Guard
 from ferry.check.infer import Inference
+from ferry.check.memory import remembered
 from ferry.check.model import blueprint, traced_arrays_are_data
 from ferry.check.oracle import Oracle
 from ferry.check.program import Programs
 from ferry.check.replay import RandomHooks
+from ferry.check.sampling import sample
 from ferry.check.tensors import Array, read_safetensors, write_safetensors
 from ferry.check.tree_model import TreeModel, held
-from ferry.check.trees import example_arguments
+from ferry.check.trees import Builder, flatten_output, zeros
+from ferry.check.uses import Use, uses_of
 from ferry.check.weights import WeightMap
 from ferry.step import Context, Json
 
@@ -62,6 +65,7 @@ class Check:
         self._request = request
         self._tensors = request.get("tensors") or []
         self._locate = bool(request.get("locate"))
+        self._sample = request.get("sample")
         self._oracle = Oracle(plan, self._tensors, given)
         text = (request.get("adapter") or {}).get("content")
         self._candidate = Candidate(request["files"], _entry(request, plan), text)
@@ -70,6 +74,7 @@ class Check:
         self._hooks = RandomHooks()
         self._stack = ExitStack()
         self.cases = Cases(self._oracle, self._candidate.trees.values())
+        self.cases.remembered = lambda: remembered(self._candidate.modules())
         self._stages: Json = {}
         self._shapes: Json = {}
         self._inferred: Json = {}
@@ -87,6 +92,8 @@ class Check:
             names.remove("shapes")
         if self._locate:
             names = [*GATES[:-1], "forward_f64"]
+        if self._sample is not None:
+            names = [*GATES[:-1], "sample"]
         for position, name in enumerate(names):
             self._stages[name] = self._stage(name)
             if name in GATES and self._stages[name]["status"] == "failed":
@@ -105,10 +112,13 @@ class Check:
             "stages": self._stages,
             "shapes": self._shapes,
             "outputs": self.cases.outputs,
+            "arguments": self.cases.arguments,
             "draws": self.cases.draws,
             "absent": self.cases.absent,
             "assumed": self.cases.assumed,
+            "unreplayed": self.cases.unreplayed,
             "assumptions": self.cases.assumptions,
+            "jit_seconds": self.cases.programs and self.cases.programs.jit_seconds,
             **self._inferred,
             "versions": {
                 "python": platform.python_version(),
@@ -145,6 +155,9 @@ class Check:
         }
         if name in gates:
             return gates[name]
+        if self._sample is not None:
+            wanted = self._sample
+            return lambda: sample(self.cases, self._oracle, wanted)
         if not self.cases.of(name):
             return "not_applicable"
         return self.cases.locate if self._locate else lambda: self.cases.run(name)
@@ -160,14 +173,17 @@ class Check:
         construct = constructor(self._candidate, self._plan["init"], self._adapter)
 
         def example() -> tuple[list[Any], dict[str, Any]]:
-            return example_arguments(self._plan["inputs"][0])
+            return self._builder().examples(self._plan["inputs"][0])
 
         self.cases.blueprint = blueprint(held(construct, self._adapter, example))
         self._use_programs(self.cases.blueprint.construct)
 
     def _use_programs(self, construct: Callable[[], Any] | None) -> None:
         target, hooks = self._candidate.target, self._hooks
-        self.cases.programs = Programs(construct, target, hooks, self._invoke)
+        self.cases.programs = Programs(construct, target, hooks, self._builder(), self._invoke)
+
+    def _builder(self) -> Builder:
+        return Builder(vars(self._candidate.module))
 
     def _invoke(self, model: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Call the entry, through the adapter if it is not one that holds it already."""
@@ -188,7 +204,9 @@ class Check:
 
     def _infer_weights(self, shapes: Mapping[str, tuple[int, ...]]) -> Json:
         """The map of the choice that the request names, of those that may hold."""
-        inference = Inference(self._tensors, shapes)
+        inference = Inference(
+            self._tensors, shapes, self._uses(), self._plan.get("submodules") or ()
+        )
         choices = inference.choices()
         wanted = self._request.get("map_choice") or 0
         if not choices:
@@ -202,6 +220,20 @@ class Check:
         chosen = dict(choices[wanted])
         self._inferred = {"weights": chosen, "map_choices": len(choices)}
         return chosen
+
+    def _uses(self) -> dict[str, Use]:
+        """What the candidate's program does with its variables; nothing where it can't be traced."""
+        assert self.cases.blueprint is not None
+        argset = self._plan["inputs"][0]
+
+        def call(model: Any, tensors: Mapping[str, Any]) -> Any:
+            args, kwargs = self._builder().arguments(argset, tensors)
+            return flatten_output(self._invoke(model, args, kwargs))[1]
+
+        try:
+            return uses_of(self.cases.blueprint.construct, call, zeros(argset))
+        except Exception:  # the stages that follow run the program, and say what is wrong with it
+            return {}
 
     def _infer_shapes(self) -> None:
         assert self.cases.programs is not None

@@ -52,7 +52,9 @@ def _takes_rngs(target: Any) -> bool:
     if any(parameter.name == "rngs" for parameter in parameters):
         return True
     module = isinstance(target, type) and issubclass(target, nnx.Module)
-    return module and any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    if not module or target.__init__ is object.__init__:
+        return False  # without a constructor the signature is that of any call
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 def _arguments(init: Mapping[str, Any], module: ModuleType) -> tuple[list[Any], dict[str, Any]]:

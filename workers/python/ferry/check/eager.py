@@ -31,7 +31,8 @@ TELLING_NAMES = frozenset(
     {
         "Tracer", "_src", "trace_state_clean", "get_opaque_trace_state", "trace_ctx", "is_concrete",
         "__class__", "__repr__", "addressable_data", "is_fully_addressable", "block_until_ready",
-        "unsafe_buffer_pointer", "__array__", "__dict__",
+        "unsafe_buffer_pointer", "__array__", "__dict__", "suppress", "getattr_static", "is_deleted",
+        "is_ready", "devices", "sharding", "committed", "singledispatch", "getrefcount",
     }
 )  # fmt: skip
 
@@ -61,11 +62,17 @@ def _tells(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         return False
     first = node.args[0] if node.args else None
-    if not isinstance(first, ast.Name) or first.id in ("self", "cls"):
+    if node.func.id == "type":
+        return len(node.args) == 1 and not _is_self(first)
+    if not isinstance(first, ast.Name) or _is_self(first):
         return False
     if node.func.id == "getattr":
-        return len(node.args) > 1 and not isinstance(node.args[1], ast.Constant)
+        return len(node.args) != 2 or not isinstance(node.args[1], ast.Constant)
     return node.func.id in TELLING_CALLS
+
+
+def _is_self(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
 
 @contextmanager

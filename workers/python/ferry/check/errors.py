@@ -39,6 +39,17 @@ class DrawsDiffer(StepError):
         super().__init__("draws_differ", message)
 
 
+class NotReplayable(StepError):
+    """The candidate draws inside of a transformation, where recorded draws have no place.
+
+    A body that is traced once may run many times, or for a whole batch.
+    """
+
+    def __init__(self, kind: str) -> None:
+        message = f"the candidate draws ({kind}) inside of a transformation of jax"
+        super().__init__("draws_differ", message, why="inside_transformation")
+
+
 def describe(error: BaseException, files: Container[str]) -> Json:
     """The `error` object for whatever a stage raised; `files` are the candidate's paths."""
     frames = _own_frames(error, files)

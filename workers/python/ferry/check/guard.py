@@ -12,14 +12,13 @@ frame that is not a library's own detour belongs to one of its files.
 
 from __future__ import annotations
 
-import _thread
 import importlib.abc
+import operator
 import os
 import sys
 import sysconfig
-import threading
 import types
-from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping
+from collections.abc import Container, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack
 from typing import Any
 from unittest import mock
@@ -27,13 +26,22 @@ from unittest import mock
 import jax
 
 from ferry.check.precision import set_option
+from ferry.check.watched import patched
 from ferry.step import StepError
 
 #: What a candidate may not import: its output must stand alone, without PyTorch.
 FORBIDDEN = ("torch", "torchvision", "torchaudio", "ferry")
 
 #: Packages whose functions and classes a candidate must leave alone.
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "ferry", "builtins")
+LIBRARIES = (
+    "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "ml_dtypes", "ferry", "builtins", "abc",
+    "ast", "collections", "contextlib", "copy", "dataclasses", "functools", "importlib", "inspect",
+    "io", "itertools", "json", "math", "operator", "os", "re", "struct", "time", "traceback",
+    "types", "unittest",
+)  # fmt: skip
+
+#: Precisions of matrix products that are not below that of a check.
+PRECISE = (None, "highest", "float32", "F32_F32_F32", "default")
 
 # How far an event is followed outwards to a file of the candidate: through no other frame,
 # through frames of the standard library, or through all but those of the import system.
@@ -81,7 +89,7 @@ FRAME_MODULES = ("inspect.py", "traceback.py")
 STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 SITE_PACKAGES = os.sep + "site-packages" + os.sep
 
-Snapshot = list[tuple[Any, dict[str, Any]]]
+Snapshot = list[tuple[Any, dict[str, Any], frozenset[str] | None]]
 
 _current: Guard | None = None
 _installed = False
@@ -107,10 +115,8 @@ class Guard:
             sys.addaudithook(_on_event)
             _installed = True
         self._stack.enter_context(mock.patch.object(os, "environ", _Environment(self, os.environ)))
-        self._snapshot = list(_definitions())
-        for owner, name in ((_thread, "start_new_thread"), (threading, "_start_new_thread")):
-            patch = mock.patch.object(owner, name, self._watched(getattr(owner, name)))
-            self._stack.enter_context(patch)
+        self._stack.enter_context(patched(self._refuse_call))
+        self._snapshot = [(o, named, _names(o)) for o, named in _definitions()]
         self._hide_ferry()
         barrier = _Barrier(self)
         sys.meta_path.insert(0, barrier)
@@ -138,6 +144,8 @@ class Guard:
             changed = next(changes, None)
             if jax.config.values["jax_disable_jit"]:
                 changed = "jax.jit (by jax_disable_jit)"
+            if jax.config.values["jax_default_matmul_precision"] not in PRECISE:
+                changed = "the precision of products (by jax_default_matmul_precision)"
             if changed is not None:
                 self.found = _error("patches_library", f"the candidate replaces {changed}")
         if self.found is not None:
@@ -165,15 +173,10 @@ class Guard:
         if not self._busy and self._is_own(sys._getframe(2), "environ", STANDARD):
             self.refuse("reads_environment", "read the environment")
 
-    def _watched(self, start: Callable[..., Any]) -> Callable[..., Any]:
-        """`start` of a thread, which raises no event in this version of Python."""
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            if self._is_own(sys._getframe(1), "start_new_thread", STANDARD):
-                self.refuse("starts_thread", "start a thread")
-            return start(*args, **kwargs)
-
-        return watched
+    def _refuse_call(self, name: str, reach: str, why: str) -> None:
+        """Refuse a call of a watched function, two frames out, if it is the candidate's."""
+        if not self._busy and self._is_own(sys._getframe(2), name, reach):
+            self.refuse(why, f"call {name}")
 
     def _is_own(self, frame: types.FrameType | None, event: str, reach: str) -> bool:
         """Whether the candidate is who caused an event, seen from the frame it happened in."""
@@ -239,19 +242,37 @@ def _definitions() -> Iterator[tuple[Any, dict[str, Any]]]:
 #: What stands for the value of something that was not there.
 ABSENT = object()
 
-METHODS = (types.FunctionType, property, classmethod, staticmethod)
+METHODS = (
+    types.FunctionType, types.BuiltinFunctionType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, property, classmethod, staticmethod,
+)  # fmt: skip
 
 
 def _changes(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
     """What is no longer as it was: where, its name, and what it was."""
-    for owner, before in snapshot:
+    for owner, before, known in snapshot:
         now = vars(owner)
+        if _untouched(now, before, known):
+            continue
         for name, value in before.items():
             if now.get(name) is not value:
                 yield owner, name, value
         if isinstance(owner, type):
             for name in [n for n, v in now.items() if isinstance(v, METHODS) and n not in before]:
                 yield owner, name, ABSENT
+
+
+def _names(owner: Any) -> frozenset[str] | None:
+    """All names of a class, which must not get new methods; None for a module, which may grow."""
+    return frozenset(vars(owner)) if isinstance(owner, type) else None
+
+
+def _untouched(
+    now: Mapping[str, Any], before: dict[str, Any], known: frozenset[str] | None
+) -> bool:
+    """Whether `before` is still there and no name was added, as fast as that can be told."""
+    same = all(map(operator.is_, map(now.get, before), before.values()))
+    return same and (known is None or now.keys() == known)
 
 
 def _named(owner: Any) -> str:

@@ -67,6 +67,8 @@ class Blueprint:
     aliases: dict[str, str]
     #: The variables that an optimizer of flax users would train.
     trained: set[str]
+    #: Whether the model says which of its variables are trained.
+    declares: bool
 
 
 def blueprint(construct: Construct) -> Blueprint:
@@ -81,9 +83,11 @@ def _traced(construct: Construct) -> Blueprint:
     other_names: dict[str, str] = {}
     trained: set[str] = set()
     order: list[str] = []
+    declares: list[bool] = []
 
     def build() -> dict[str, Any]:
         model = construct()
+        declares.append(getattr(model, "declares_trained", True))
         other_names.update(aliases(model))
         trained.update(_trained(model))
         order.extend(_definition_order(model))
@@ -92,7 +96,7 @@ def _traced(construct: Construct) -> Blueprint:
     with precision("float32"):
         shapes = jax.eval_shape(build)
     found = {name: tuple(shapes[name].shape) for name in order}
-    return Blueprint(construct, found, other_names, trained)
+    return Blueprint(construct, found, other_names, trained, declares[-1])
 
 
 def _definition_order(model: Any) -> list[str]:
@@ -147,3 +151,15 @@ def filled(construct: Construct, values: Mapping[str, Any], mode: str) -> Any:
     else:
         model.eval()
     return model
+
+
+def renew_streams(model: Any, seed: Any) -> None:
+    """Give each random stream of a model another key that follows from its own and `seed`.
+
+    Streams that share a key still do, so that masks which are equal by mistake stay equal.
+    """
+    for _, node in nnx.iter_graph(model):
+        if isinstance(node, nnx.RngKey):
+            keys = node.get_value()
+            flat = jax.vmap(lambda key: jax.random.fold_in(key, seed))(keys.reshape(-1))
+            node.set_value(flat.reshape(keys.shape))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from ferry.check.call import Arrays, Call, Numbers
+from ferry.check.call import Arrays, Call, Numbers, freed
+from ferry.check.effects import Effects
 from ferry.check.precision import in_precision
 from ferry.check.tensors import Array, decode_complex
 from ferry.check.trees import leaf_paths
@@ -36,6 +38,16 @@ class Oracle:
         self._given = given
         self._map: WeightMap | None = None
         self._weights: dict[tuple[int, str], Arrays] = {}
+        self._seed: int | None = None
+
+    @contextmanager
+    def drawing_freely(self, seed: int) -> Iterator[None]:
+        """Calls draw on their own, by `seed`, instead of replaying what was recorded."""
+        self._seed = seed
+        try:
+            yield
+        finally:
+            self._seed = None
 
     def use_map(self, weight_map: WeightMap) -> None:
         """Convert the source's tensors by `weight_map` from now on."""
@@ -45,6 +57,10 @@ class Oracle:
         """The plan's cases of a stage."""
         return [case for case in self._plan["cases"] if case["stage"] == stage]
 
+    def case(self, identity: str) -> Json:
+        """One case of the plan."""
+        return next(dict(case) for case in self._plan["cases"] if case["id"] == identity)
+
     def call(self, case: Json) -> tuple[Call, Numbers]:
         """One case as a call and its numbers."""
         call = self.signature(case)
@@ -52,31 +68,38 @@ class Oracle:
         numbers = Numbers(
             weights=self._draw(case["draw"], case["dtype"]),
             inputs=[self._input(index, case["dtype"]) for index in inputs],
-            draws=[self._value(draw["tensor"], draw["dtype"], case["dtype"]) for draw in rng],
+            draws=[self._drawn(draw, case["dtype"]) for draw in rng],
         )
         if has_gradients(case):
             numbers.cotangents = [self._cotangents(index) for index in inputs]
-        return call, numbers
+        return (call, numbers) if self._seed is None else freed(call, numbers, self._seed)
 
     def signature(self, case: Json) -> Call:
         """What the program of a case depends on."""
         argsets = [self._plan["inputs"][index] for index in _input_sets(case)]
-        return Call(case["dtype"], case["mode"], argsets, case.get("rng") or [])
+        return Call(
+            case["dtype"],
+            case["mode"],
+            argsets,
+            case.get("rng") or [],
+            effects=Effects.of(case),
+            narrow=tuple(self._plan.get("narrow", ())),
+        )
 
     def shapes_call(self, index: int) -> tuple[Call, Numbers]:
         """The call that shows the output shapes of input set `index`: a float32 forward.
 
         Where no case runs that, the float64 one serves, so that no program is traced for it alone.
         """
-        like = [c for c in self._plan["cases"] if c["mode"] == "eval" and c["input"] == index]
+        like = [
+            c
+            for c in self._plan["cases"]
+            if c["mode"] == "eval" and c["input"] == index and not has_gradients(c)
+        ]
         narrow = [c for c in like if c["dtype"] == "float32"]
         case = (narrow or like or [None])[0]
-        rng = case.get("rng") if case else None
-        dtype = case["dtype"] if case else "float32"
-        return self.call(
-            {"stage": "shapes", "draw": 0, "input": index, "mode": "eval", "dtype": dtype,
-             "rng": rng}
-        )  # fmt: skip
+        plain = {"draw": 0, "input": index, "mode": "eval", "dtype": "float32"}
+        return self.call({**(case or plain), "stage": "shapes", "draw": 0})
 
     def source_weights(self, draw: int, dtype: str) -> Arrays:
         """The source's own tensors of one weight draw, by torch's names."""
@@ -115,6 +138,13 @@ class Oracle:
         if stored.startswith("complex"):
             value = decode_complex(value)
         return in_precision(value, dtype)
+
+    def _drawn(self, draw: Mapping[str, Any], dtype: str) -> Arrays:
+        """The arrays of one recorded draw."""
+        found = {"values": self._value(draw["tensor"], draw["dtype"], dtype)}
+        if "gumbel" in draw:
+            found["gumbel"] = self._value(draw["gumbel"], "float64", dtype)
+        return found
 
     def _cotangents(self, index: int) -> Arrays:
         prefix = f"ct{index}/"

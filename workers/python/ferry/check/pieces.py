@@ -1,16 +1,18 @@
-"""What a source's tensors may become in a port: pieces with their roles, and how they transform.
+"""What a source's tensors may become in a port: pieces, and how pieces are divided and joined.
 
-A *piece* is a source tensor, a part of one or a sum of some, as other libraries hold it: the
-three projections of a packed attention, one gate of a recurrent layer, both biases added.
+A *piece* is a source tensor, a part of one or several together, as other libraries hold it: the
+three projections of a packed attention, one gate of a recurrent layer, both biases added, like
+layers stacked. How its axes may lie in a variable is `ferry.check.layouts`.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from ferry.check.uses import IN, INDEX, OUT, SPACE
 
 Json = Mapping[str, Any]
 Shape = tuple[int, ...]
@@ -19,7 +21,8 @@ Ops = list[dict[str, Any]]
 #: What the last part of a name means, whichever library it is from.
 ROLES = {
     "weight": "weight", "kernel": "weight", "embedding": "weight", "scale": "weight", "w": "weight",
-    "gamma": "weight", "bias": "bias", "b": "bias", "beta": "bias", "offset": "bias",
+    "gamma": "weight", "g": "weight", "bias": "bias", "b": "bias", "beta": "bias",
+    "offset": "bias", "shift": "bias",
     "mean": "mean", "running_mean": "mean", "moving_mean": "mean",
     "var": "var", "running_var": "var", "moving_var": "var", "value": "",
 }  # fmt: skip
@@ -33,39 +36,73 @@ SYNONYMS = {
     "bn": "norm", "ln": "norm", "gn": "norm", "batchnorm": "norm", "layernorm": "norm",
     "groupnorm": "norm", "normalization": "norm", "embed": "emb", "embedding": "emb",
     "embeddings": "emb", "emb": "emb", "attention": "attn", "self": "", "shortcut": "downsample",
-    "qkv": "in", "input": "i", "hidden": "h", "recurrent": "h", "ih": "i", "hh": "h",
+    "input": "i", "inputs": "i", "x": "i", "hidden": "h", "recurrent": "h", "ih": "i", "hh": "h",
     "forward": "", "forwards": "", "fwd": "", "backward": "reverse", "backwards": "reverse",
-    "bwd": "reverse",
+    "bwd": "reverse", "wq": "q", "wk": "k", "wv": "v", "wo": "o", "encoder": "enc",
+    "decoder": "dec", "downsampling": "down", "upsampling": "up", "tokens": "token",
+    "positions": "position", "blocks": "block",
 }  # fmt: skip
 
 #: Gates of recurrent layers, in torch's order.
 GATES = {"LSTM": "ifgo", "LSTMCell": "ifgo", "GRU": "rzn", "GRUCell": "rzn"}
 
+#: A gate by its flow and its letter in one word, as flax names them.
+FLOW_AND_GATE = re.compile(r"([ih])([ifgorzn])")
+
 RECURRENT = re.compile(r"(weight|bias)_(ih|hh)(?:_(l\d+)(_reverse)?)?$")
 
+#: Words that name the parts of a tensor that joins several, where its own name does not.
+PARTS = {2: ("0", "1"), 3: ("q", "k", "v"), 4: ("0", "1", "2", "3")}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Piece:
-    """Something that one variable of a port may hold."""
+    """Something that one variable of a port may hold; `shape` is that of one layer."""
 
     tokens: tuple[str, ...]
     role: str
     kind: str
     shape: Shape
     sources: tuple[str, ...]
-    ops: Ops = field(hash=False, default_factory=list)
-    stacked: bool = False
+    #: What each axis is for, as far as the kind of layer tells.
+    axes: tuple[str | None, ...] = ()
+    ops: Ops = field(default_factory=list)
+    #: The layers that are stacked along a new first axis; 0 if none are.
+    layers: int = 0
+    #: The gates that a recurrent tensor joins.
+    gates: str = ""
 
     def entry(self, target: str, further: Ops) -> dict[str, Any]:
         """The entry of a map that puts the piece, transformed further, into `target`."""
-        return {"to": target, "from": list(self.sources), "ops": [*self.ops, *further]}
+        ops = [*self.ops, *further]
+        if self.layers:
+            parts: Ops = [] if self.shape else [{"op": "reshape", "shape": [1]}]
+            whole = {"op": "reshape", "shape": [self.layers, *self.shape]}
+            joint: Ops = [{"op": "concat", "axis": 0}, whole]
+            ops = [*self.ops, *parts, *joint, *(_lifted(op, self.layers) for op in further)]
+        return {"to": target, "from": list(self.sources), "ops": ops}
+
+
+def _lifted(op: Mapping[str, Any], layers: int) -> dict[str, Any]:
+    """An operation on one layer as one on a stack of them."""
+    match op["op"]:
+        case "permute":
+            return {"op": "permute", "axes": [0, *(axis + 1 for axis in op["axes"])]}
+        case "flip":
+            return {"op": "flip", "axes": [axis + 1 for axis in op["axes"]]}
+        case _:
+            return {"op": "reshape", "shape": [layers, *op["shape"]]}
 
 
 def tokens_of(path: str) -> tuple[str, ...]:
     """The words and numbers of a dotted path, without what says nothing."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", path)
-    known = (SYNONYMS.get(word.lower(), word.lower()) for word in words)
-    return tuple(word for word in known if word)
+    path = path.replace("in_proj", "qkv")
+    words = (w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", path))
+    found: list[str] = []
+    for word in words:
+        gate = FLOW_AND_GATE.fullmatch(word)
+        found += gate.groups() if gate else [SYNONYMS.get(word, word)]
+    return tuple(word for word in found if word)
 
 
 def split_role(path: str) -> tuple[str, str]:
@@ -73,49 +110,37 @@ def split_role(path: str) -> tuple[str, str]:
     owner, _, leaf = path.rpartition(".")
     if leaf in ROLES:
         return owner, ROLES[leaf]
-    part, _, suffix = leaf.rpartition("_")
-    known = suffix in ("weight", "bias", "kernel")
-    return (f"{owner}.{part}", ROLES[suffix]) if known else (path, "")
+    found = re.fullmatch(r"(?:(\w+?)_)?(weight|bias|kernel|scale|shift|[wb])(?:_?(\w*))?", leaf)
+    if found is None:
+        return path, ""
+    return ".".join(part for part in (owner, found[1], found[3]) if part), ROLES[found[2]]
 
 
 def whole(tensor: Json) -> Piece:
     """A source tensor as it is."""
     owner, role = split_role(tensor["name"])
-    kind = _kind(tensor)
-    return Piece(tokens_of(owner), role, kind, tuple(tensor["shape"]), (tensor["name"],))
+    layer = str(tensor.get("owner_class") or "").rpartition(".")[2]
+    linear = layer.endswith("Linear") or layer == "MultiheadAttention"
+    kind, shape = "Linear" if linear else layer, tuple(tensor["shape"])
+    tokens, gates = tokens_of(owner), ""
+    recurrent = RECURRENT.search(tensor["name"])
+    if recurrent is not None:
+        tokens = (*tokens_of(tensor["owner"]), *_place(recurrent), recurrent[2][0])
+        role, kind, gates = recurrent[1], "Linear", GATES.get(layer, "")
+    axes = _axes(kind, role, len(shape))
+    return Piece(tokens, role, kind, shape, (tensor["name"],), axes, gates=gates)
 
 
-def _kind(tensor: Json) -> str:
-    kind = str(tensor.get("owner_class") or "").rpartition(".")[2]
-    return "Linear" if kind.endswith("Linear") or kind == "MultiheadAttention" else kind
-
-
-def split(tensor: Json) -> list[Piece]:
-    """The parts of a tensor that joins several: projections of attention, gates; else none."""
-    kind, shape, name = _kind(tensor), tuple(tensor["shape"]), str(tensor["name"])
-    recurrent = RECURRENT.search(name)
-    if recurrent and kind in GATES:
-        base = (*tokens_of(tensor["owner"]), *_place(recurrent))
-        gates = [f"{recurrent[2][0]}{gate}" for gate in GATES[kind]]
-        return _parts(name, shape, base, recurrent[1], gates)
-    if kind == "Linear" and shape and shape[0] % 3 == 0:
-        role = "bias" if name.endswith("bias") else "weight"
-        base = tokens_of(re.sub(r"\.?in_proj_\w+$|\.?\w+\.(weight|bias)$", "", name))
-        return _parts(name, shape, base, role, ["q", "k", "v"])
-    return []
-
-
-def _parts(
-    name: str, shape: Shape, base: Sequence[str], role: str, parts: Sequence[str]
-) -> list[Piece]:
-    size = shape[0] // len(parts)
-    return [
-        Piece(
-            (*base, part), role, "Linear", (size, *shape[1:]), (name,),
-            [{"op": "slice", "axis": 0, "start": i * size, "stop": (i + 1) * size}],
-        )
-        for i, part in enumerate(parts)
-    ]  # fmt: skip
+def _axes(kind: str, role: str, rank: int) -> tuple[str | None, ...]:
+    """What the axes of a layer's tensor are for."""
+    if role == "weight" and kind == "Linear" and rank == 2:
+        return (OUT, IN)
+    if role == "weight" and kind.startswith("Conv") and rank > 2:
+        first = (IN, OUT) if kind.startswith("ConvTranspose") else (OUT, IN)
+        return (*first, *[SPACE] * (rank - 2))
+    if role == "weight" and kind.startswith("Embedding"):
+        return (INDEX, OUT)
+    return (None,) * rank
 
 
 def _place(match: re.Match[str]) -> list[str]:
@@ -123,108 +148,74 @@ def _place(match: re.Match[str]) -> list[str]:
     return [*(["reverse"] if match[4] else []), *([match[3][1:]] if match[3] else [])]
 
 
-def recurrent_whole(tensor: Json) -> Piece | None:
-    """A tensor of a recurrent layer by its direction of flow: input or hidden."""
-    found = RECURRENT.search(tensor["name"])
-    if found is None:
-        return None
-    tokens = (*tokens_of(tensor["owner"]), *_place(found), found[2][0])
-    return Piece(tokens, found[1], "Linear", tuple(tensor["shape"]), (tensor["name"],))
+def split(piece: Piece) -> list[list[Piece]]:
+    """The ways in which a piece joins several: gates, projections, halves; likeliest first."""
+    if (
+        not piece.shape
+        or piece.role in ("mean", "var")
+        or any(op["op"] == "concat" for op in piece.ops)
+    ):
+        return []
+    axis = piece.axes.index(OUT) if OUT in piece.axes else 0
+    axes = [axis] if OUT in piece.axes else list(dict.fromkeys((0, len(piece.shape) - 1)))
+    if piece.gates:
+        return [_parts(piece, axis, piece.tokens, piece.gates)]
+    found = []
+    for count in sorted(PARTS, key=lambda count: count != 3):
+        own, base = piece.tokens[-count:], piece.tokens[:-count]
+        if len(own) < count or any(token.isdigit() for token in own) or count > 2:
+            own, base = PARTS[count], piece.tokens[:-1] if count == 3 else piece.tokens
+        found += [_parts(piece, axis, base, own) for axis in axes if piece.shape[axis] % count == 0]
+    return found
+
+
+def _parts(piece: Piece, axis: int, base: Sequence[str], names: Sequence[str]) -> list[Piece]:
+    size = piece.shape[axis] // len(names)
+    shape = (*piece.shape[:axis], size, *piece.shape[axis + 1 :])
+    return [
+        replace(
+            piece,
+            tokens=(*base, name),
+            shape=shape,
+            ops=[*piece.ops, {"op": "slice", "axis": axis, "start": i * size, "stop": (i + 1) * size}],
+            gates="",
+        )
+        for i, name in enumerate(names)
+    ]  # fmt: skip
 
 
 def added(first: Piece, second: Piece) -> Piece:
     """The sum of two pieces, under the name of the second."""
-    ops = [{"op": "add"}, *first.ops]
     sources = (*first.sources, *second.sources)
-    return Piece(second.tokens, second.role, second.kind, first.shape, sources, ops)
+    return replace(second, sources=sources, ops=[{"op": "add"}, *second.ops])
 
 
-def joined(pieces: Sequence[Piece], tokens: tuple[str, ...]) -> Piece:
-    """Several pieces one after the other along their first axis."""
-    total = sum(piece.shape[0] for piece in pieces)
+def joined(pieces: Sequence[Piece], tokens: tuple[str, ...], axis: int) -> Piece:
+    """Several pieces one after the other along an axis."""
     first = pieces[0]
-    return Piece(
-        tokens, first.role, first.kind, (total, *first.shape[1:]),
-        tuple(s for p in pieces for s in p.sources), [{"op": "concat", "axis": 0}],
-    )  # fmt: skip
+    total = sum(piece.shape[axis] for piece in pieces)
+    return replace(
+        first,
+        tokens=tokens,
+        shape=(*first.shape[:axis], total, *first.shape[axis + 1 :]),
+        sources=tuple(source for piece in pieces for source in piece.sources),
+        ops=[{"op": "concat", "axis": axis}],
+        gates="",
+    )
 
 
-def stacked(pieces: Sequence[Piece], tokens: tuple[str, ...]) -> Piece:
-    """Pieces of like layers along a new first axis, as scanned and vmapped ports hold them."""
+def stacked(pieces: Sequence[Piece]) -> Piece:
+    """Like layers along a new first axis, as scanned and vmapped ports hold them."""
     first = pieces[0]
-    sources = tuple(s for p in pieces for s in p.sources)
-    shape = (len(pieces), *first.shape)
-    return Piece(tokens, first.role, first.kind, shape, sources, first.ops, stacked=True)
+    tokens, _ = like_layers(first)
+    sources = tuple(source for piece in pieces for source in piece.sources)
+    return replace(first, tokens=tokens, sources=sources, layers=len(pieces))
 
 
-def transforms(piece: Piece, target: Shape, leaf: str) -> list[Ops]:
-    """The ways in which a piece may become an array of the shape `target`, likeliest first."""
-    if piece.stacked:
-        one = replace(piece, shape=piece.shape[1:], stacked=False)
-        stack: Ops = [{"op": "reshape", "shape": [1, *target[1:]]}, {"op": "concat", "axis": 0}]
-        fits = piece.shape[0] == target[:1][0] if target else False
-        return [[*ops, *stack] for ops in transforms(one, target[1:], leaf)] if fits else []
-    found = [ops for ops, shape in _layouts(piece) if shape == target]
-    if piece.kind == "Linear" and ROLES.get(leaf, piece.role) == piece.role:
-        found += _by_heads(piece, target)
-    if piece.kind.startswith("ConvTranspose") and piece.role == "weight":
-        found += _grouped(piece.shape, target)
-    if not found and _squeezed(piece.shape) == _squeezed(target):
-        found.append([{"op": "reshape", "shape": list(target)}])
-    if leaf not in ("kernel", "embedding"):
-        found.sort(key=len)  # a port that keeps torch's name keeps torch's layout
-    return found
-
-
-def _layouts(piece: Piece) -> Iterator[tuple[Ops, Shape]]:
-    """The layouts that layers of other libraries use for a piece."""
-    shape, rank = piece.shape, len(piece.shape)
-    space = list(range(2, rank))
-    orders: list[tuple[list[int], bool]] = []
-    if piece.role == "weight" and piece.kind != "Embedding":
-        if piece.kind.startswith("ConvTranspose") and rank > 2:
-            orders = [([*space, 0, 1], True), ([*space, 1, 0], False), ([*space, 0, 1], False)]
-        elif rank > 2 and piece.kind.startswith("Conv"):
-            orders = [([*space, 1, 0], False)]
-        elif rank == 2:
-            orders = [([1, 0], False)]
-    for axes, flipped in orders:
-        ops: Ops = [{"op": "permute", "axes": axes}]
-        if flipped:
-            ops.append({"op": "flip", "axes": list(range(rank - 2))})
-        yield ops, tuple(shape[axis] for axis in axes)
-    yield [], shape
-
-
-def _by_heads(piece: Piece, target: Shape) -> list[Ops]:
-    """A projection whose input or output is split into heads."""
-    if math.prod(piece.shape) != math.prod(target) or len(target) != len(piece.shape) + 1:
-        return []
-    reshape: Ops = [{"op": "reshape", "shape": list(target)}]
-    if len(piece.shape) != 2:
-        return [reshape] if len(piece.shape) == 1 else []
-    out, into = piece.shape
-    if target[0] == into or target[-1] == out:
-        return [[{"op": "permute", "axes": [1, 0]}, *reshape]]
-    return []
-
-
-def _grouped(shape: Shape, target: Shape) -> list[Ops]:
-    """A transposed convolution's kernel in several groups, which flax keeps by output."""
-    into, out, *space = shape
-    groups = target[-1] // out if len(target) == len(shape) and target[-1] % out == 0 else 1
-    if groups < 2 or into % groups or target != (*space, into // groups, out * groups):
-        return []
-    axes = [*range(3, len(shape) + 1), 1, 0, 2]
-    return [
-        [
-            {"op": "reshape", "shape": [groups, into // groups, out, *space]},
-            {"op": "permute", "axes": axes},
-            {"op": "reshape", "shape": list(target)},
-            {"op": "flip", "axes": list(range(len(space)))},
-        ]
-    ]
-
-
-def _squeezed(shape: Shape) -> Shape:
-    return tuple(size for size in shape if size != 1)
+def like_layers(piece: Piece) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """The tokens of a piece without the number of its layer; what like ones have in common."""
+    number = next((i for i, token in enumerate(piece.tokens) if token.isdigit()), None)
+    if number is None:
+        return piece.tokens, (*piece.tokens, piece.role, piece.shape)
+    tokens = (*piece.tokens[:number], *piece.tokens[number + 1 :])
+    return tokens, (number, *tokens, piece.role, piece.shape)

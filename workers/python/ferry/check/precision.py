@@ -2,14 +2,15 @@
 
 float32 stages run as users do, with 64-bit types off. In a float64 stage a float32 that the
 candidate fixes by hand means float64: otherwise a correct port of a model that upcasts, a
-layer norm in float32 for example, could not be told from a wrong one. Both the name
+layer norm in float32 for example, could not be told from a wrong one. A type below float32 is
+widened too, but only one that the source computes in: elsewhere it is a fault. Both the name
 ``jnp.float32`` and every dtype that reaches JAX's own check of user dtypes are widened, so
 default arguments, strings and names imported before are covered too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
@@ -19,34 +20,39 @@ import jax.numpy as jnp
 import numpy as np
 from jax._src import dtypes
 
-WIDER = {np.dtype("float32"): np.dtype("float64"), np.dtype("complex64"): np.dtype("complex128")}
+WIDER = {"float32": "float64", "complex64": "complex128"}
+NARROW = ("float16", "bfloat16")
 
 
 @contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """Trace and run as the stage of `dtype` (``float32`` or ``float64``) requires."""
+def precision(dtype: str, narrow: Sequence[str] = ()) -> Iterator[None]:
+    """Trace and run as the stage of `dtype` (``float32`` or ``float64``) requires.
+
+    `narrow` has the types below float32 that the source computes in.
+    """
     wide = dtype == "float64"
     with ExitStack() as stack:
         stack.enter_context(jax.default_matmul_precision("highest"))
         stack.enter_context(jax.enable_x64(wide))
         if wide:
-            stack.enter_context(_float32_means_float64())
+            stack.enter_context(_widened({**WIDER, **dict.fromkeys(narrow, "float64")}))
         yield
 
 
 @contextmanager
-def _float32_means_float64() -> Iterator[None]:
+def _widened(wider: Mapping[str, str]) -> Iterator[None]:
+    """The types that are keys of `wider` mean their values."""
     check = dtypes.check_and_canonicalize_user_dtype
+    by_dtype = {jnp.dtype(name): jnp.dtype(wide) for name, wide in wider.items()}
 
     def widened(dtype: Any, fun_name: str | None = None) -> Any:
         checked = check(dtype, fun_name)
-        return WIDER.get(checked, checked) if isinstance(checked, np.dtype) else checked
+        return by_dtype.get(checked, checked) if isinstance(checked, np.dtype) else checked
 
-    with (
-        mock.patch.object(dtypes, "check_and_canonicalize_user_dtype", widened),
-        mock.patch.object(jnp, "float32", jnp.float64),
-        mock.patch.object(jnp, "complex64", jnp.complex128),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(dtypes, "check_and_canonicalize_user_dtype", widened))
+        for name, wide in wider.items():
+            stack.enter_context(mock.patch.object(jnp, name, getattr(jnp, wide)))
         yield
 
 
@@ -56,12 +62,22 @@ def set_option(name: str, value: Any) -> None:
 
 
 def in_precision(value: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
-    """`value` with its floating or complex dtype replaced by that of the stage."""
+    """`value` with its floating or complex dtype replaced by that of the stage.
+
+    What is narrower than float32 is so in float32 stages too.
+    """
     if np.issubdtype(value.dtype, np.complexfloating):
         return value.astype("complex128" if dtype == "float64" else "complex64", copy=False)
+    if dtype == "float32" and value.dtype.name in NARROW:
+        return value
     if is_floating(value.dtype):
         return value.astype(dtype, copy=False)
     return value
+
+
+def is_inexact(dtype: Any) -> bool:
+    """Whether an array of `dtype` may have a gradient: it is real or complex."""
+    return bool(jnp.issubdtype(dtype, jnp.inexact))
 
 
 def is_floating(dtype: Any) -> bool:

@@ -2,7 +2,9 @@
 
 The streams of the two frameworks are never compared. What the source drew in a case was
 recorded in order; while the candidate is traced for that case, each of its draws takes the
-next recorded one, which must be of the same kind and shape.
+next recorded one, which must be of the same kind and shape (`ferry.check.bridge`). That is
+sound only where what is traced once also runs once: a draw inside of `scan`, `vmap`, `while_loop`
+or a `jit` of the candidate's own is not replayed, see `NotReplayable`.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from typing import Any
 from unittest import mock
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 from flax import nnx
 
-from ferry.check.errors import DrawsDiffer
+from ferry.check.bridge import drawn_shape, take
+from ferry.check.errors import DrawsDiffer, NotReplayable
 from ferry.step import Json
 
 #: Functions of `jax.random` that draw from a distribution.
@@ -31,34 +35,51 @@ DRAWS = (
     "uniform", "wald", "weibull_min",
 )  # fmt: skip
 
+#: What people call the arguments that decide a distribution.
+NAMES = {"p": "probability"}
+
 
 class Replay:
     """The recorded draws of one case, handed out in order."""
 
-    def __init__(self, recorded: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> None:
+    def __init__(
+        self, recorded: Sequence[Mapping[str, Any]], values: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """`values` has the arrays of each draw; see `ferry.check.bridge.take`."""
         self._recorded = recorded
         self._values = values
+        self._trace: Any = None
         self.drawn: list[Json] = []
+        self.asked: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Called in the trace that the candidate's call runs in."""
+        self._trace = current_trace()
 
     def draw(self, kind: str, call: inspect.BoundArguments) -> Any:
         """The value of the candidate's next draw."""
+        if current_trace() != self._trace:
+            raise NotReplayable(kind)
         call.apply_defaults()
         given = call.arguments
-        shape = _shape(kind, given)
+        shape = drawn_shape(kind, given)
         self.drawn.append({"op": kind, "shape": list(shape)})
         number, known = len(self.drawn), len(self._recorded)
         if number > known:
             raise DrawsDiffer(f"draw {number} ({kind} {shape}): the source draws {known} times")
         recorded = self._recorded[number - 1]
-        if recorded["op"] != kind or tuple(recorded["shape"]) != shape:
+        taken = take(recorded, self._values[number - 1], kind, given)
+        if taken is None:
             raise DrawsDiffer(
                 f"draw {number}: the candidate draws {kind} {shape}, "
                 f"the source {recorded['op']} {tuple(recorded['shape'])}"
             )
         params = recorded.get("params") or {}
-        if kind == "bernoulli":
-            _check_probability(number, given["p"], params.get("p"))
-        return _value(kind, given, params, self._values[number - 1])
+        for name, own in taken.asked.items():
+            _check_number(number, name, own, params.get(name))
+            shape = recorded.get("asked", {}).get(name, ())
+            self.asked[f"draw/{number - 1}/{name}"] = _comparable(own, shape, params.get(name))
+        return taken.value
 
     def finish(self) -> None:
         """Every recorded draw must have been taken."""
@@ -95,6 +116,7 @@ class RandomHooks:
     def replaying(self, replay: Replay, whole: bool = True) -> Iterator[None]:
         """Hand out the draws of `replay`, and check at the end that none is left of the whole."""
         self._replay = replay
+        replay.start()
         try:
             yield
         finally:
@@ -123,50 +145,30 @@ def _method(hook: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def _shape(kind: str, given: Mapping[str, Any]) -> tuple[int, ...]:
-    """The shape of the values that a call draws."""
-    if kind == "permutation":
-        length = given["x"] if isinstance(given["x"], int) else given["x"].shape[given["axis"]]
-        return (length,)
-    shape = given.get("shape", ())
-    if shape is None:
-        shape = jnp.shape(given.get("p", given.get("logits", ())))
-        shape = shape[:-1] if kind == "categorical" else shape
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+def current_trace() -> Any:
+    """What tells the innermost transformation that is being traced from any other."""
+    core: Any = jax.extend.core
+    return core.get_opaque_trace_state(convention="nnx")
 
 
-def _check_probability(number: int, own: Any, recorded: Any) -> None:
-    """A replayed mask must have been asked for with the source's probability."""
+def _check_number(number: int, name: str, own: Any, recorded: Any) -> None:
+    """A replayed value must have been asked for with the source's numbers."""
     known = isinstance(own, (int, float)) and isinstance(recorded, (int, float))
-    if known and abs(own - recorded) > 1e-6:
-        raise DrawsDiffer(f"draw {number}: its probability is {own}, the source's {recorded}")
+    if known and abs(own - recorded) > 1e-6 * max(1.0, abs(recorded)):
+        shown = NAMES.get(name, name)
+        raise DrawsDiffer(f"draw {number}: its {shown} is {own}, the source's {recorded}")
 
 
-def _value(kind: str, given: Mapping[str, Any], params: Mapping[str, Any], value: Any) -> Any:
-    """The recorded value as the candidate's call would return it."""
-    if kind == "bernoulli":
-        return jnp.asarray(value, bool)
-    if kind == "permutation":
-        order = jnp.asarray(value, int)
-        return order if isinstance(given["x"], int) else jnp.take(given["x"], order, given["axis"])
-    value = jnp.asarray(value, given.get("dtype") or float)
-    if kind == "uniform":
-        return _rescale(value, _span(params, "low", 0), _span(params, "high", 1),
-                        given["minval"], given["maxval"])  # fmt: skip
-    if kind == "normal":
-        mean, std = _span(params, "mean", 0), _span(params, "std", 1)
-        return _rescale(value, mean, mean + std, 0, 1)
-    return value
+def _comparable(own: Any, shape: Sequence[int], recorded: Any) -> Any:
+    """What was asked for as an array of the source's shape, where it can have that.
 
-
-def _span(params: Mapping[str, Any], name: str, default: float) -> float:
-    value = params.get(name)
-    return default if value is None else float(value)
-
-
-def _rescale(value: Any, low: float, high: float, new_low: Any, new_high: Any) -> Any:
-    """`value` of the range low..high in the range that the candidate asked for."""
-    numbers = isinstance(new_low, (int, float)) and isinstance(new_high, (int, float))
-    if numbers and (low, high) == (new_low, new_high):
-        return value
-    return (value - low) / (high - low) * (new_high - new_low) + new_low
+    Where the source asks with one number, it is the element that is farthest from it.
+    """
+    own = jnp.asarray(own, float)
+    if own.ndim > 0 and not shape:
+        flat = own.reshape(-1)
+        return flat[jnp.argmax(jnp.abs(flat - (recorded or 0)))]
+    fits = own.ndim <= len(shape) and all(
+        mine in (1, theirs) for mine, theirs in zip(own.shape[::-1], shape[::-1], strict=False)
+    )
+    return jnp.broadcast_to(own, shape) if fits else own

@@ -3,11 +3,13 @@
 Only `nnx.Param` is trained, as users of flax do it. torch leaves a parameter alone in a step
 whose loss does not reach it (its gradient is None), weight decay and momentum included, where
 the gradient of jax is zeros. `Reached` tells the two apart, so each parameter has an optimizer
-state of its own, which advances only when it was reached.
+state of its own, which advances only when it was reached. A parameter that holds what the source
+does not train has no such counterpart: it is trained in every step, as users would train it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -90,13 +92,17 @@ class Parts:
 
 
 class Updates:
-    """An optimizer's state for each parameter, and its compiled update."""
+    """An optimizer's state for each parameter, and its compiled update.
 
-    def __init__(self, recipe: Mapping[str, Any], parts: Parts) -> None:
+    `compiled` keeps what was compiled for further trainings by the same recipe.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any], parts: Parts, compiled: dict[Any, Any]) -> None:
         self._optimizer = optimizer(recipe)
+        self._recipe = json.dumps(recipe, sort_keys=True)
         self._parts = parts
         self._states: dict[Key, Any] = {}
-        self._compiled: dict[frozenset[str], Any] = {}
+        self._compiled = compiled
 
     def apply(self, values: Arrays, gradients: Arrays, reached: Iterable[str]) -> Arrays:
         """`values` after one step along the gradients of those that were reached."""
@@ -106,30 +112,38 @@ class Updates:
         for name in summed:
             slopes.update(self._parts.gradients(name, gradients[name]))
         moving = {key: self._parts.values[key] if key[1] else values[key[0]] for key in slopes}
-        self._step(names, list(slopes), moving, slopes)
+        self._step(list(slopes), moving, slopes)
         self._parts.values.update({key: value for key, value in moving.items() if key[1]})
         moved = {key[0]: value for key, value in moving.items() if not key[1]}
         return {**values, **moved, **{n: self._parts.variable(n) for n in summed}}
 
-    def _step(
-        self, names: frozenset[str], keys: list[Key], moving: dict[Key, Any], slopes: dict[Key, Any]
-    ) -> None:
+    def _step(self, keys: list[Key], moving: dict[Key, Any], slopes: dict[Key, Any]) -> None:
         """Move the values in `moving`, in place."""
         before = [moving[key] for key in keys]
         along = [slopes[key] for key in keys]
-        if names not in self._compiled:
-            self._compiled[names] = self._compile(before, along)
+        known = self._key("update", before)
+        if known not in self._compiled:
+            self._compiled[known] = self._compile(before, along)
         new = [key for key in keys if key not in self._states]
         self._states.update(zip(new, self._fresh([moving[key] for key in new]), strict=True))
         states = [self._states[key] for key in keys]
-        moved, states = self._compiled[names](before, along, states)
+        moved, states = self._compiled[known](before, along, states)
         moving.update(zip(keys, moved, strict=True))
         self._states.update(zip(keys, states, strict=True))
 
     def _fresh(self, values: list[Any]) -> list[Any]:
         """The state of parameters at their first step."""
-        start = jax.jit(lambda values: [self._optimizer.init(value) for value in values])
-        return list(compile_for(start.trace(values), 1)(values)) if values else []
+        if not values:
+            return []
+        known = self._key("init", values)
+        if known not in self._compiled:
+            start = jax.jit(lambda values: [self._optimizer.init(value) for value in values])
+            self._compiled[known] = compile_for(start.trace(values), 1)
+        return list(self._compiled[known](values))
+
+    def _key(self, what: str, values: list[Any]) -> tuple[Any, ...]:
+        """Equal where one compiled function serves."""
+        return what, self._recipe, *((tuple(v.shape), str(v.dtype)) for v in values)
 
     def _compile(self, values: list[Any], slopes: list[Any]) -> Any:
         def update(values: list[Any], slopes: list[Any], states: list[Any]) -> Any:

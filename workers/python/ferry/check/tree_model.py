@@ -37,6 +37,7 @@ class TreeModel(nnx.Module):
         self.names = tuple(_name(path) if _is_array(leaf) else "" for path, leaf in leaves)
         self.rest = nnx.static(tuple(None if _is_array(leaf) else leaf for _, leaf in leaves))
         parted = isinstance(tree, Mapping) and "params" in tree
+        self.declares_trained = parted
         for name, (_, leaf) in zip(self.names, leaves, strict=True):
             if name:
                 trained = is_floating(leaf.dtype) and not (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -38,45 +39,92 @@ def _tensor_specs(path: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Map
             yield from _tensor_specs(f"{path}/{key}", item)
 
 
-def build_arguments(
-    argset: Mapping[str, Any], tensors: Mapping[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
-    """Positional and keyword arguments; `tensors` has the tensor leaves by path."""
-    args = [_build(str(index), spec, tensors) for index, spec in enumerate(argset.get("args", []))]
-    kwargs = {name: _build(name, spec, tensors) for name, spec in argset.get("kwargs", {}).items()}
-    return args, kwargs
+class Record(dict[str, Any]):
+    """A dataclass of the source that the candidate has no class for: a dict with attributes."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
-def example_arguments(argset: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Arguments of the right shapes and dtypes, all zeros."""
-    zeros = {
-        path: np.zeros(spec["shape"], jnp.dtype(spec["dtype"])) for path, spec in leaf_paths(argset)
-    }
-    return build_arguments(argset, zeros)
+def zeros(argset: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """The tensor leaves of an argument set by path, all zeros."""
+    specs = leaf_paths(argset)
+    return {path: np.zeros(spec["shape"], jnp.dtype(spec["dtype"])) for path, spec in specs}
 
 
-def _build(path: str, spec: Mapping[str, Any], tensors: Mapping[str, Any]) -> Any:
-    kind = spec["t"]
-    if kind == "tensor":
-        return tensors[path]
-    if kind == "none":
-        return None
-    if kind == "seq":
-        return tuple(_build(f"{path}/{i}", s, tensors) for i, s in enumerate(spec["items"]))
-    if kind == "map":
-        pairs = zip(spec["keys"], spec["items"], strict=True)
-        return {key: _build(f"{path}/{key}", item, tensors) for key, item in pairs}
-    if kind == "float":
-        return float(spec["value"])
-    return spec["value"]
+@dataclasses.dataclass(frozen=True)
+class Builder:
+    """Builds arguments from their specs, with the candidate's own classes of the same names."""
+
+    namespace: Mapping[str, Any]
+
+    def arguments(
+        self, argset: Mapping[str, Any], tensors: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and keyword arguments; `tensors` has the tensor leaves by path."""
+        args = enumerate(argset.get("args", []))
+        kwargs = argset.get("kwargs", {}).items()
+        return (
+            [self._build(str(index), spec, tensors) for index, spec in args],
+            {name: self._build(name, spec, tensors) for name, spec in kwargs},
+        )
+
+    def examples(self, argset: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments of the right shapes and dtypes, all zeros."""
+        return self.arguments(argset, zeros(argset))
+
+    def _build(self, path: str, spec: Mapping[str, Any], tensors: Mapping[str, Any]) -> Any:
+        kind = spec["t"]
+        if kind == "tensor":
+            return tensors[path]
+        if kind == "none":
+            return None
+        if kind == "seq":
+            items = [self._build(f"{path}/{i}", s, tensors) for i, s in enumerate(spec["items"])]
+            return self._sequence(spec, items)
+        if kind == "map":
+            pairs = zip(spec["keys"], spec["items"], strict=True)
+            return self._mapping(
+                spec, {key: self._build(f"{path}/{key}", item, tensors) for key, item in pairs}
+            )
+        return float(spec["value"]) if kind == "float" else spec["value"]
+
+    def _sequence(self, spec: Mapping[str, Any], items: list[Any]) -> Any:
+        if spec.get("list"):
+            return items
+        if "class" not in spec:
+            return tuple(items)
+        own: Any = self.namespace.get(spec["class"])
+        if getattr(own, "_fields", None) != tuple(spec["fields"]):
+            make: Callable[..., Any] = namedtuple
+            own = make(spec["class"], spec["fields"])
+        return own(*items)
+
+    def _mapping(self, spec: Mapping[str, Any], items: dict[str, Any]) -> Any:
+        if spec.get("numbered"):
+            return {int(key): item for key, item in items.items()}
+        if "class" not in spec:
+            return items
+        own = self.namespace.get(spec["class"])
+        if not (isinstance(own, type) and dataclasses.is_dataclass(own)):
+            return Record(items)
+        made = {entry.name for entry in dataclasses.fields(own) if entry.init}
+        return own(**{name: item for name, item in items.items() if name in made})
 
 
 def flatten_output(value: Any) -> tuple[Json, dict[str, Any]]:
     """The spec of an output and its tensors by path; a bare tensor has the path ``0``."""
     tensors: dict[str, Any] = {}
-    if _is_array(value):
-        return _flatten("0", value, tensors), tensors
     return _flatten("", value, tensors), tensors
+
+
+def flatten_argument(name: str, value: Any) -> tuple[Json, dict[str, Any]]:
+    """The spec of an argument after a call, and its tensors by path."""
+    tensors: dict[str, Any] = {}
+    return _flatten(name, value, tensors), tensors
 
 
 def _flatten(path: str, value: Any, tensors: dict[str, Any]) -> Json:
@@ -88,7 +136,7 @@ def _flatten(path: str, value: Any, tensors: dict[str, Any]) -> Json:
     if value is None or isinstance(value, (bool, int, float, str)):
         return _scalar(value)
     names = _map_items(value)
-    if names is not None:
+    if names is not None and _reads_alike(value, names):
         items = [_flatten(_join(path, key), item, tensors) for key, item in names]
         return {"t": "map", "keys": [str(key) for key, _ in names], "items": items}
     if isinstance(value, (tuple, list, nnx.List)):
@@ -106,6 +154,12 @@ def _map_items(value: Any) -> list[tuple[Any, Any]] | None:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
     return None
+
+
+def _reads_alike(value: Any, items: list[tuple[Any, Any]]) -> bool:
+    """Whether a dict has under each key what it shows as its items."""
+    own = type(value).__getitem__ if isinstance(value, Mapping) else None
+    return own in (None, dict.__getitem__) or all(value[key] is item for key, item in items)
 
 
 def _scalar(value: Any) -> Json:

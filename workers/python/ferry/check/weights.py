@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ferry.check.errors import WeightMapError
-from ferry.check.precision import is_floating
+from ferry.check.precision import is_floating, is_inexact
 from ferry.check.weight_ops import Bound, Shape, Way, bind
 from ferry.deliver.bundle.load_weights import FORMAT, Array, convert
 
@@ -22,7 +22,6 @@ Json = Mapping[str, Any]
 
 #: Kinds of source tensors that a map must account for.
 STATE_KINDS = ("parameter", "buffer")
-BUFFER_KINDS = ("buffer", "buffer_nonpersistent")
 
 
 @dataclass(frozen=True)
@@ -103,36 +102,32 @@ class WeightMap:
                     total[storage] = total[storage] + grad if storage in total else grad
         found: dict[str, Array] = {}
         for name, tensor in self.tensors.items():
-            if tensor["kind"] == "parameter" and is_floating(tensor["dtype"]):
+            if tensor["kind"] == "parameter" and is_inexact(tensor["dtype"]):
                 trained = tensor.get("trainable", True) and tensor["storage"] in total
-                found[name] = total[tensor["storage"]] if trained else np.zeros(tensor["shape"])
+                zeros = np.zeros(
+                    tensor["shape"], float if is_floating(tensor["dtype"]) else complex
+                )
+                found[name] = total[tensor["storage"]] if trained else zeros
         return found
 
-    def state(
-        self, variables: Mapping[str, Array], before: Mapping[str, Array]
-    ) -> dict[str, Array]:
-        """The source's state from the candidate's variables after they were written.
+    def state(self, variables: Mapping[str, Array]) -> dict[str, Array]:
+        """The source's buffers and plain attributes from the candidate's variables.
 
-        These are its buffers, and the plain attributes that differ from `before`, the
-        candidate's variables at the start. Left out is what the map cannot give back: an
-        ignored tensor or a sum.
+        Left out is what the map cannot give back: an ignored tensor or a sum.
         """
         found: dict[str, Array] = {}
         lost: set[str] = set(self.ignored)
         for entry in self.entries:
-            changed = not np.array_equal(variables[entry.to], before[entry.to], equal_nan=True)
             for source, value in entry.pull(variables[entry.to], Way.INVERSE):
                 found[source] = found[source] + value if source in found else value
-                kind = self.tensors[source]["kind"]
-                if not entry.invertible or not (kind in BUFFER_KINDS or changed):
+                if not entry.invertible:
                     lost.add(source)
-        stateful = (name for name, t in self.tensors.items() if t["kind"] != "parameter")
-        return {name: found[name] for name in stateful if name in found and name not in lost}
+        return {n: found[n] for n in self.stateful() if n in found and n not in lost}
 
     def parameters(
         self, variables: Mapping[str, Array], before: Mapping[str, Array]
     ) -> tuple[dict[str, Array], list[str]]:
-        """The source's trainable parameters after training, and those that can't be compared.
+        """The source's parameters after training, and those that can't be compared.
 
         The latter are parts of a sum, or scaled: an optimizer moves the variable by steps that
         are not those of its parts. A parameter that no variable holds keeps its value `before`.
@@ -145,7 +140,7 @@ class WeightMap:
                 found[storage] = found[storage] + value if storage in found else value
                 if not entry.isometric:
                     lost.add(storage)
-        names = [n for n, t in self.tensors.items() if t["kind"] == "parameter" and _moves(t)]
+        names = [n for n, t in self.tensors.items() if _is_float_parameter(t)]
         assumed = [n for n in names if self.tensors[n]["storage"] in lost]
         values = {n: found.get(self.tensors[n]["storage"]) for n in names if n not in assumed}
         return {n: before[n] if v is None else v for n, v in values.items()}, assumed
@@ -154,9 +149,17 @@ class WeightMap:
         """The names of the source's tensors that the map uses."""
         return list(dict.fromkeys(name for entry in self.entries for name in entry.sources))
 
-    def buffers(self) -> list[str]:
-        """The names of the source's buffers, persistent or not."""
-        return [name for name, t in self.tensors.items() if t["kind"] in BUFFER_KINDS]
+    def stateful(self) -> list[str]:
+        """The names of the source's buffers, persistent or not, and plain attributes."""
+        return [name for name, t in self.tensors.items() if t["kind"] != "parameter"]
+
+    def untrained(self) -> set[str]:
+        """The targets that no parameter feeds which the source trains."""
+        return {
+            entry.to
+            for entry in self.entries
+            if not any(self.tensors[source].get("trainable", True) for source in entry.sources)
+        }
 
     def trainable(self) -> set[str]:
         """The targets that a parameter of the source feeds."""
@@ -288,8 +291,8 @@ def _parse(weights: Any) -> tuple[list[Any], list[str]]:
     return params, ignored
 
 
-def _moves(tensor: Json) -> bool:
-    return bool(tensor.get("trainable", True)) and is_floating(tensor["dtype"])
+def _is_float_parameter(tensor: Json) -> bool:
+    return tensor["kind"] == "parameter" and is_floating(tensor["dtype"])
 
 
 def _is_list_of(value: Any, kind: type) -> bool:

@@ -17,6 +17,7 @@ from ferry.oracle.cases import Copies, Runner
 from ferry.oracle.facts import collect_facts
 from ferry.oracle.inputs import Inputs, require_bound, resolve_inputs
 from ferry.oracle.module_facts import module_facts
+from ferry.oracle.parts import class_parts
 from ferry.oracle.precision import steady
 from ferry.oracle.program import Program, opened
 from ferry.oracle.recipe import Weights, draw_weights
@@ -120,6 +121,7 @@ def make_plan(program: Program, stages: Stages) -> Json:
         "outputs": [record.outputs[i] for i in range(len(record.inputs))],
         "cases": record.cases,
         "submodules": stages.submodules,
+        "narrow": stages.narrow,
     }
 
 
@@ -154,6 +156,8 @@ def run(ctx: Context) -> Json:
             plan = make_plan(program, oracle.stages) | {"vacuous": oracle.reaction.vacuous}
             tensors = tensors_of(runner)
             modules = module_facts(runner.copies.built, program)
+            parts = class_parts(program, runner.copies.built, record.weights[0], record.inputs[0])
+            seconds = runner.eager_seconds(record.weights[0], record.inputs[0])
         seen, fact_notes = collect_facts(
             request,
             record.inputs[: oracle.counted],
@@ -166,6 +170,8 @@ def run(ctx: Context) -> Json:
         "plan": plan,
         "facts": {"format": "ferry.facts/1", "modules": modules, **seen},
         "tensors": tensors,
+        "parts": parts,
+        "eager_seconds": seconds,
         "assumptions": list((request.get("inspected") or {}).get("assumptions") or []),
         "notes": [*record.notes, *fact_notes],
         "reaction": oracle.reaction.to_json(),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ferry.oracle.draws import Draw, Draws, python_draws
+from ferry.oracle.effects import Watched
 from ferry.oracle.hooks import Calls, submodule_calls
 from ferry.oracle.inputs import call
 from ferry.oracle.places import source_runs
@@ -20,7 +21,16 @@ from ferry.oracle.precision import precision
 from ferry.oracle.program import Program, seed_all
 from ferry.oracle.recipe import Weights
 from ferry.oracle.state import load, to_float64, variables
-from ferry.oracle.trees import Arguments, Leaves, Spec, as_precision, flatten_output, stored
+from ferry.oracle.trees import (
+    Arguments,
+    Leaves,
+    Spec,
+    as_precision,
+    flatten_output,
+    is_inexact,
+    stored,
+)
+from ferry.timing import typical_seconds
 
 Model = Callable[..., Any]
 
@@ -77,7 +87,8 @@ class Run:
     """What one case gave: arrays by their names within the case, and what was drawn.
 
     `output` describes a single forward, `outputs` the forwards of a case of several steps.
-    `mutated` has the paths of the arguments that a function wrote into.
+    `arguments` describes those that were written into, `unwritten` has the names of plain
+    attributes in the state that are as they were.
     """
 
     random: Draws
@@ -85,7 +96,8 @@ class Run:
     outputs: list[Spec] = field(default_factory=list)
     leaves: Leaves = field(default_factory=dict)
     calls: Calls | None = None
-    mutated: list[str] = field(default_factory=list)
+    arguments: Spec | None = None
+    unwritten: list[str] = field(default_factory=list)
 
     def keep_output(self, value: Any, prefix: str = "out") -> Spec:
         """Copy the leaves of an output; its spec."""
@@ -93,19 +105,31 @@ class Run:
         self.leaves |= {f"{prefix}/{path}": stored(leaf) for path, leaf in leaves.items()}
         return spec
 
+    def keep_state(self, model: nn.Module, before: Leaves) -> None:
+        """Copy the buffers and plain attributes that had values `before`, as they are now.
+
+        What a run creates is no part of the state: it has no name before it, so no map fills it.
+        """
+        for variable in variables(model):
+            old = before.get(variable.name)
+            if variable.kind == "parameter" or old is None:
+                continue
+            name = f"state/{variable.name}"
+            self.leaves[name] = stored(variable.tensor)
+            if variable.kind == "attribute" and _same(old, variable.tensor):
+                self.unwritten.append(name)
+
     def again(self) -> Run:
         """The same results in memory of their own."""
         draws = Draws()
-        draws.draws = [replace(draw, values=draw.values.clone()) for draw in self.random.draws]
+        draws.draws = [draw.copied() for draw in self.random.draws]
         leaves = {name: leaf.clone() for name, leaf in self.leaves.items()}
         return replace(self, random=draws, leaves=leaves)
 
-    def keep_mutated(self, arguments: Arguments, versions: Mapping[str, int]) -> None:
-        """Copy the arguments that have been written into since `versions` were taken."""
-        for path, leaf in arguments.leaves().items():
-            if leaf._version != versions.get(path):
-                self.mutated.append(path)
-                self.leaves[f"arg/{path}"] = stored(leaf)
+    def keep_arguments(self, watched: Watched, output: Any) -> None:
+        """Copy the arguments that a call with this output has written into."""
+        self.arguments, leaves = watched.changed(output)
+        self.leaves |= {f"arg/{path}": stored(leaf) for path, leaf in leaves.items()}
 
 
 @dataclass
@@ -134,6 +158,13 @@ class Runner:
         with self.running(dtype), torch.no_grad():
             return call(model, arguments)
 
+    def eager_seconds(self, weights: Weights, arguments: Arguments) -> float | None:
+        """What one float32 forward in eval mode takes, without anything that records."""
+        model, own = self.copies.fresh(weights, "eval", "float32"), arguments.copied()
+        seed_all(self.seed)
+        with torch.no_grad():
+            return typical_seconds(lambda: call(model, own))
+
     def forward(
         self,
         weights: Weights,
@@ -147,7 +178,7 @@ class Runner:
         """One forward without gradients; `hooked` records the outputs of all submodules."""
         model = self.copies.fresh(weights, mode, dtype)
         own = arguments.copied(dtype == "float64")
-        versions = {path: leaf._version for path, leaf in own.leaves().items()}
+        watched = Watched(own)
         calls = None
         with self.running(dtype, replay) as draws, torch.no_grad():
             if hooked and isinstance(model, nn.Module):
@@ -157,8 +188,7 @@ class Runner:
                 output = call(model, own)
         run = Run(draws, calls=calls)
         run.output = run.keep_output(output)
-        if not self.program.is_class:
-            run.keep_mutated(own, versions)
+        run.keep_arguments(watched, output)
         return run
 
     def gradients(
@@ -169,12 +199,12 @@ class Runner:
         wanted: Leaves = {}
         if isinstance(model, nn.Module):
             for variable in variables(model):
-                if variable.kind == "parameter" and variable.tensor.is_floating_point():
+                if variable.kind == "parameter" and is_inexact(variable.tensor):
                     wanted[f"grad/param/{variable.name}"] = variable.tensor
 
         def leaf(path: str, tensor: Tensor) -> Tensor:
             value = as_precision(tensor, True)
-            if not value.is_floating_point():
+            if not is_inexact(value):
                 return value
             wanted[f"grad/input/{path}"] = value.requires_grad_()
             return value.clone()  # a source may write into its argument, not into a leaf
@@ -198,18 +228,19 @@ class Runner:
         """Train-mode forwards one after the other; outputs per step, buffers at the end."""
         model = self.copies.fresh(weights, "train", "float64")
         assert isinstance(model, nn.Module)
-        before = {v.name: v.tensor.detach().clone() for v in variables(model)}
+        before = values_of(model)
         with self.running("float64") as draws, torch.no_grad():
             run = Run(draws)
             for step, arguments in enumerate(steps):
                 output = call(model, arguments.copied(wide=True))
                 run.outputs.append(run.keep_output(output, f"out/{step}"))
-        for variable in variables(model):
-            old = before.get(variable.name)
-            written = old is None or not _same(old, variable.tensor)
-            if variable.kind.startswith("buffer") or (variable.kind == "attribute" and written):
-                run.leaves[f"state/{variable.name}"] = stored(variable.tensor)
+        run.keep_state(model, before)
         return run
+
+
+def values_of(model: nn.Module) -> Leaves:
+    """A copy of every variable, by name."""
+    return {v.name: v.tensor.detach().clone() for v in variables(model)}
 
 
 def derived(

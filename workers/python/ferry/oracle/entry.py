@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
@@ -42,6 +43,13 @@ class Entry:
     def line(self) -> int:
         """Where it is defined."""
         return self.definition.lineno if self.definition else 1
+
+    @property
+    def call_line(self) -> int:
+        """Where what is called begins: a class's forward, if it is its own, or the entry."""
+        body = self.definition.body if isinstance(self.definition, ast.ClassDef) else []
+        own = [n.lineno for n in body if isinstance(n, ast.FunctionDef) and n.name == "forward"]
+        return own[0] if own else self.line
 
     def to_json(self) -> Json:
         """The `entry` of inspect's result."""

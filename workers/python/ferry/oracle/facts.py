@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from ferry.files import Compile, compile_plain
 from ferry.oracle.cases import materialize
 from ferry.oracle.inputs import call
+from ferry.oracle.packages import slice_of, with_slice
 from ferry.oracle.places import source_runs
 from ferry.oracle.probes import Probes, reporting
 from ferry.oracle.program import json_or_none, opened, seed_all
 from ferry.oracle.recipe import Weights
 from ferry.oracle.state import class_name, load
 from ferry.oracle.trees import DTYPES, Arguments, flatten_output
+from ferry.slicing.slice import Slice, hidden, is_below, without_idle_names
 from ferry.step import StepError
 
 Json = dict[str, Any]
@@ -26,7 +30,9 @@ FULL = 256  # observations of a site before only new types are looked at
 SHAPES = 4
 VALUES = 2
 ITEMS = 8
+KEYS = 16
 STORAGES = 32
+MODULES = 512
 TEXT = 200
 DEPTH = 2
 
@@ -96,11 +102,19 @@ class Site:
         self._ids: list[int] = []
         self._classes: list[str] = []
         self._values: list[Any] = []
+        self._keys: list[str] = []
         self._items: list[Site] | None = None
+        self._modules: dict[int, nn.Module] = {}
+        self._paths: list[str] | None = None
+        self._last: tuple[weakref.ref[Tensor], int] | None = None
+        self._written = False
 
     def observe(self, value: Any) -> None:
         """Take note of one more value."""
         self.count += 1
+        self._last = (weakref.ref(value), _version(value)) if isinstance(value, Tensor) else None
+        if isinstance(value, nn.Module) and self._depth == 0:
+            self._modules[id(value)] = value
         if self.count > FULL and type(value) in self._types:
             return
         self._types.add(type(value))
@@ -110,6 +124,10 @@ class Site:
             self._observe_tensor(value)
         elif kind in ("tuple", "list", "size"):
             self._observe_items(value)
+        elif kind == "dict":
+            for key in list(value)[:KEYS]:
+                if isinstance(key, str):
+                    _remember(self._keys, key[:TEXT], KEYS)
         elif kind in ("module", "other"):
             _remember(self._classes, class_name(type(value)), VALUES)
         self._observe_value(kind, value)
@@ -118,6 +136,8 @@ class Site:
         _remember(self._shapes, list(value.shape), SHAPES)
         _remember(self._dtypes, DTYPES.get(value.dtype, str(value.dtype)), VALUES)
         _remember(self._ndims, value.ndim, VALUES)
+        if value.dtype == torch.bool and value.numel() == 1:
+            _remember(self._values, bool(value), VALUES)
         if value.layout == torch.strided:
             _remember(self._ids, self._storages.number(value), STORAGES)
 
@@ -140,6 +160,18 @@ class Site:
         elif kind == "function" or isinstance(value, type) or inspect.ismodule(value):
             _remember(self._values, callable_name(value), VALUES)
 
+    def check_written(self) -> None:
+        """Note it where the tensor seen last has been written since."""
+        tensor = self._last[0]() if self._last is not None else None
+        if self._last is not None and tensor is not None and _version(tensor) != self._last[1]:
+            self._written = True
+
+    def name_modules(self, paths: Mapping[int, list[str]]) -> None:
+        """Turn the modules seen into their paths; those that did not stay in the model have none."""
+        if 0 < len(self._modules) <= MODULES:
+            self._paths = [path for number in self._modules for path in paths.get(number, ())]
+        self._modules.clear()
+
     @property
     def known(self) -> bool:
         """Whether anything of it could be looked at."""
@@ -156,15 +188,26 @@ class Site:
             fact["ndim"] = self._ndims[0] if len(self._ndims) == 1 else None
             fact["shapes"] = self._shapes
             fact["storage"] = self._ids
+        if self._written:
+            fact["written"] = True
         if self._classes:
             fact["cls"] = self._classes[0] if len(self._classes) == 1 else None
             if len(self._classes) > 1:
                 fact["classes"] = self._classes
+        if self._paths is not None:
+            fact["modules"] = self._paths
         if self._values:
             fact["values"] = self._values
+        if self._keys:
+            fact["keys"] = self._keys
         if self._items:
             fact["items"] = [item.to_json() for item in self._items]
         return fact
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was written in place, as far as torch counts it."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _remember(known: list[Any], value: Any, most: int) -> None:
@@ -197,10 +240,26 @@ class Recorder:
         if site is None:
             site = self._sites[number] = Site(self._storages)
         try:
+            for argument in self._probes.arguments.get(number, ()):
+                self._check_written(argument)
             site.observe(value)
         except Exception:  # a value may refuse to be looked at; the source must not notice
             site.count += 1
         return value
+
+    def _check_written(self, number: int) -> None:
+        site = self._sites.get(number)
+        if site is not None:
+            site.check_written()
+
+    def name_modules(self, model: Any) -> None:
+        """Name the modules that sites have seen by their paths in the finished model."""
+        paths: dict[int, list[str]] = {}
+        if isinstance(model, nn.Module):
+            for path, module in model.named_modules(remove_duplicate=False):
+                paths.setdefault(id(module), []).append(path)
+        for site in self._sites.values():
+            site.name_modules(paths)
 
     def ran(self, number: int) -> None:
         """Called at the start of each function."""
@@ -233,32 +292,47 @@ def collect_facts(
 
     On inputs of other sizes it runs in eval mode only, where they have been tried.
 
-    Gives `sites` and `ran` of the facts, and a note where the instrumented copy failed on the way.
+    Where it takes classes from an installed package, a plain copy runs first, for the slice of that
+    package; the instrumented copy then has the slice in the package's place.
+
+    Gives `sites`, `ran` and `packages` of the facts, and a note where the instrumented copy failed on the way.
     """
-    probes = Probes()
-    recorder = Recorder(probes)
     notes: list[str] = []
-    with reporting(recorder.site, recorder.ran):
-        try:
-            _run_instrumented(request, inputs, weights, probes, resized)
-        except StepError as error:
-            where = f" ({error.file}:{error.line})" if error.file else ""
-            notes.append(f"the facts are incomplete: {error.message}{where}")
+    sliced = Slice()
+    try:
+        sliced = slice_of(request, lambda: _run(request, inputs, weights, compile_plain, resized))
+    except StepError as error:
+        notes.append(f"the packages were not sliced: {error.message}")
+    probes = Probes(without_idle_names(sliced.files))
+    recorder = Recorder(probes)
+    try:
+        expanded = with_slice(request, sliced)
+        with reporting(recorder.site, recorder.ran), hidden(is_below(sliced.files)):
+            _run(expanded, inputs, weights, probes.compile_file, resized, recorder.name_modules)
+    except StepError as error:
+        where = f" ({error.file}:{error.line})" if error.file else ""
+        notes.append(f"the facts are incomplete: {error.message}{where}")
     facts: Json = {
         "sites": recorder.sites(),
         "ran": recorder.functions(),
+        "packages": sliced.to_json(),
     }
     return facts, notes
 
 
-def _run_instrumented(
+def _run(
     request: Json,
     inputs: Sequence[Arguments],
     weights: Weights,
-    probes: Probes,
+    compile_file: Compile,
     resized: Sequence[Arguments],
-) -> None:
-    with opened(request, probes.compile_file) as program:
+    ended: Callable[[Any], None] = lambda model: None,
+) -> set[str]:
+    """Build the source and call it on all inputs; gives the classes of the model's modules.
+
+    `ended` is called with the model when all has run.
+    """
+    with opened(request, compile_file) as program:
         model = program.build()
         modes = ("eval", "train") if isinstance(model, nn.Module) else ("eval",)
         materialize(program, model, inputs[0])
@@ -274,6 +348,9 @@ def _run_instrumented(
         if any("backward" in file.text for file in program.files):
             with source_runs(program.paths), torch.enable_grad():
                 _run_backward(call(model, inputs[0].mapped(_leaf)))
+        ended(model)
+        modules = model.modules() if isinstance(model, nn.Module) else ()
+        return {class_name(type(module)) for module in modules}
 
 
 def _leaf(_: str, tensor: Tensor) -> Tensor:

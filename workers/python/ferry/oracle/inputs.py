@@ -152,9 +152,7 @@ def require_bound(program: Program, arguments: Arguments) -> None:
     try:
         signature.bind(*args, **arguments.kwargs)
     except TypeError as error:
-        raise StepError(
-            "inputs_refused", f"forward: {error}", file=program.entry.file.path
-        ) from None
+        raise StepError("inputs_refused", f"forward: {error}") from None
 
 
 def other_set(

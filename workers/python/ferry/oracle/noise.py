@@ -64,21 +64,28 @@ def _outputs(run: Run) -> Leaves:
     return {name: leaf for name, leaf in run.leaves.items() if name.startswith("out/")}
 
 
-def relative(difference: Callable[[str], Tensor], leaves: Mapping[str, Tensor]) -> float:
-    """The largest difference of any floating leaf, each relative to its range."""
+def relative_by_leaf(
+    difference: Callable[[str], Tensor], leaves: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """The largest difference of each floating leaf, relative to its range."""
     beside = LEAST_RANGE * largest(leaves.values())
-    found = 0.0
+    found = {}
     for name, leaf in leaves.items():
         size = max(largest([leaf]), beside)
-        if size:
-            found = max(found, largest([difference(name)]) / size)
+        if size and leaf.is_floating_point():
+            found[name] = largest([difference(name)]) / size
     return found
 
 
-def apart(single: Run, truth: Run) -> float:
-    """The error of a float32 run against its float64 truth."""
+def relative(difference: Callable[[str], Tensor], leaves: Mapping[str, Tensor]) -> float:
+    """The largest difference of any floating leaf, each relative to its range."""
+    return max(relative_by_leaf(difference, leaves).values(), default=0.0)
+
+
+def apart(single: Run, truth: Run) -> dict[str, float]:
+    """The error of each output of a float32 run against its float64 truth."""
     found, wanted = _outputs(single), _outputs(truth)
-    return relative(lambda name: found[name].double() - wanted[name], wanted)
+    return relative_by_leaf(lambda name: found[name].double() - wanted[name], wanted)
 
 
 @dataclass
@@ -126,25 +133,36 @@ class Prober:
         bent = relative(lambda n: (first[n] - 2 * second[n] + third[n]) / 2, first)
         return bent if bent < FLOAT32_ERROR else 0.0
 
-    def conditioning(self, weights: Weights, arguments: Arguments, base: Run, size: float) -> float:
-        """How far the outputs move when everything moves by `size`, one way and the other.
+    def conditioning(
+        self, weights: Weights, arguments: Arguments, base: Run, size: float
+    ) -> dict[str, float]:
+        """How far each output moves when everything moves by `size`, one way and the other.
 
         Whole outputs must not move at all: where values are tied, one of the ways parts them.
         """
         first = _outputs(base)
         sides = [self.outputs(weights, arguments, base, side) for side in (size, -size)]
-        return max(moved(first, second) for second in sides)
+        found = [moved_by_leaf(first, second) for second in sides]
+        return {name: max(side.get(name, 0.0) for side in found) for name in first}
+
+
+def moved_by_leaf(first: Leaves, second: Leaves) -> dict[str, float]:
+    """The relative difference of each leaf of two runs; 1 where a shape or whole number differs."""
+    parted = {n for n, leaf in first.items() if _parted(leaf, second.get(n))}
+    same = {name: leaf for name, leaf in first.items() if name not in parted}
+    near = relative_by_leaf(lambda name: first[name] - second[name], same)
+    return near | dict.fromkeys(parted, 1.0)
+
+
+def _parted(leaf: Tensor, other: Tensor | None) -> bool:
+    if other is None or other.shape != leaf.shape:
+        return True
+    return not leaf.is_floating_point() and not torch.equal(leaf, other)
 
 
 def moved(first: Leaves, second: Leaves) -> float:
     """The largest relative difference of two runs; 1 where shapes or whole numbers differ."""
-    for name, leaf in first.items():
-        other = second.get(name)
-        if other is None or other.shape != leaf.shape:
-            return 1.0
-        if not leaf.is_floating_point() and not torch.equal(leaf, other):
-            return 1.0
-    return relative(lambda name: first[name] - second[name], first)
+    return max(moved_by_leaf(first, second).values(), default=0.0)
 
 
 @dataclass
@@ -201,7 +219,8 @@ class _Line:
         leaves = arguments.leaves()
         own = {id(v): (v, slopes.get(f"param/{name}")) for name, v in weights.items()}
         pairs = [*own.values(), *((leaf, slopes.get(f"input/{p}")) for p, leaf in leaves.items())]
-        known = [(value, slope) for value, slope in pairs if slope is not None]
+        # the gradient of a complex tensor has another shape and is not looked at
+        known = [(v, s) for v, s in pairs if s is not None and s.shape == v.shape]
         steep = sum(float(slope.square().sum()) for _, slope in known) ** 0.5
         size = sum(float(value.double().square().sum()) for value, _ in known) ** 0.5
         usable = 0 < steep < float("inf") and 0 < size < float("inf")
@@ -213,7 +232,9 @@ class _Line:
 
         def moved(name: str, value: Tensor) -> Tensor:
             slope = self._slopes.get(name)
-            return value if slope is None else value.double() + step * self._factor * slope
+            if slope is None or slope.shape != value.shape:
+                return value
+            return value.double() + step * self._factor * slope
 
         weights = {name: moved(f"param/{name}", v) for name, v in self._weights.items()}
         return weights, self._arguments.mapped(lambda path, v: moved(f"input/{path}", v))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from ferry.oracle.cases import Run, Runner, derived
+from ferry.oracle.cases import Run, Runner, derived, values_of
 from ferry.oracle.draws import Draw
 from ferry.oracle.inputs import call
 from ferry.oracle.recipe import Weights
@@ -132,15 +132,17 @@ def optimize(
     options: Json,
     replay: list[Draw] | None = None,
 ) -> Run:
-    """Run the steps; each forward's output, and the trainable parameters after the last."""
+    """Run the steps; each forward's output, and parameters and state after the last.
+
+    What is not trained is recorded too: a port must not train it either.
+    """
     model = runner.copies.fresh(weights, "train", "float64")
     assert isinstance(model, nn.Module)
-    trainable = {
-        v.name: v
-        for v in variables(model)
-        if v.kind == "parameter" and v.tensor.requires_grad and v.tensor.is_floating_point()
-    }
-    distinct = {str(v.storage): v.tensor for v in trainable.values()}
+    parameters = [
+        v for v in variables(model) if v.kind == "parameter" and v.tensor.is_floating_point()
+    ]
+    distinct = {str(v.storage): v.tensor for v in parameters if v.tensor.requires_grad}
+    before = values_of(model)
     update = RULES[options["name"]](options, list(distinct.values()))
     with runner.running("float64", replay) as draws, torch.enable_grad():
         run = Run(draws)
@@ -152,7 +154,8 @@ def optimize(
             found = derived(leaves, step.cotangents, distinct)
             with torch.no_grad():
                 update([found[key] for key in distinct])
-    run.leaves |= {f"param/{name}": stored(v.tensor) for name, v in trainable.items()}
+    run.leaves |= {f"param/{v.name}": stored(v.tensor) for v in parameters}
+    run.keep_state(model, before)
     return run
 
 

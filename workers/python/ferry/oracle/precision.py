@@ -31,6 +31,8 @@ WIDER_NAMES = {
 WIDER_TYPES = dict.fromkeys(
     ("torch.FloatTensor", "torch.HalfTensor", "torch.BFloat16Tensor"), "torch.DoubleTensor"
 )
+# narrower than float32: a port may compute in these only where the source does
+NARROW = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
 # what makes tensors of data that has a dtype of its own, such as numpy's float32
 FROM_DATA = {torch.tensor, torch.as_tensor, torch.asarray}
 
@@ -55,6 +57,21 @@ class _Widen(TorchFunctionMode):
         wide = {name: _widen(value) for name, value in (kwargs or {}).items()}
         result = func(*map(_widen, args), **wide)
         return _widened(result) if func in FROM_DATA else result
+
+
+class NarrowSeen(TorchFunctionMode):
+    """Notes the types below float32 that any call into torch gives while it is in force."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(value, Tensor) and value.dtype in NARROW:
+                self.names.add(NARROW[value.dtype])
+        return result
 
 
 @contextmanager

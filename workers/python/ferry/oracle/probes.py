@@ -34,15 +34,24 @@ UNWRAPPED = (
 
 
 class Probes:
-    """The sites and functions of all files that were instrumented, by the numbers in the code."""
+    """The sites and functions of all files that were instrumented, by the numbers in the code.
 
-    def __init__(self) -> None:
+    `prepare` may change the tree of a file, at its path, before it is instrumented.
+    """
+
+    def __init__(
+        self, prepare: Callable[[ast.Module, str], None] = lambda tree, path: None
+    ) -> None:
+        self._prepare = prepare
         self.sites: list[tuple[str, Span]] = []
         self.functions: list[tuple[str, int, int]] = []
+        self.arguments: dict[int, tuple[int, ...]] = {}  # of a call's site, the sites
 
     def compile_file(self, source: str, path: str) -> CodeType:
         """Compile `source` with probes, under its own file name."""
-        tree = _Instrument(self, path).visit(ast.parse(source, path))
+        tree = ast.parse(source, path)
+        self._prepare(tree, path)
+        tree = _Instrument(self, path).visit(tree)
         return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
 
     def site(self, path: str, node: ast.expr) -> int:
@@ -89,6 +98,8 @@ class _Instrument(ast.NodeTransformer):
         if not (self._inside and isinstance(node, ast.expr) and _is_value(node)):
             return changed
         number = self._probes.site(self._path, node)
+        if isinstance(changed, ast.Call):
+            self._probes.arguments[number] = tuple(_argument_sites(changed))
         return _call(SITE, node, ast.copy_location(ast.Constant(number), node), changed)
 
     def _visit_function(self, node: Function) -> ast.AST:
@@ -146,6 +157,15 @@ class _Instrument(ast.NodeTransformer):
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         """Text for people."""
         return node
+
+
+def _argument_sites(call: ast.Call) -> Iterator[int]:
+    """The sites of the arguments of an instrumented call."""
+    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+        if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name):
+            first = argument.args[0] if argument.func.id == SITE else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, int):
+                yield first.value
 
 
 def _flat(body: list[Any]) -> list[ast.stmt]:

@@ -101,7 +101,10 @@ class Program:
 
 @contextmanager
 def opened(request: Json, compile_file: Compile = compile_plain) -> Iterator[Program]:
-    """Import the request's files for as long as the block runs."""
+    """Import the request's files for as long as the block runs.
+
+    An error that has no place is one of what the entry takes or gives, so it gets the entry's.
+    """
     files = parse_all(request["files"])
     seed = int(request.get("seed") or 0)
     finder = FileFinder(request["files"], compile_file)
@@ -109,7 +112,13 @@ def opened(request: Json, compile_file: Compile = compile_plain) -> Iterator[Pro
     try:
         seed_all(seed)
         entry = resolve(request.get("entry"), files)
-        yield Program(files, entry, resolve_init(entry, request, [f.path for f in files]), seed)
+        program = Program(files, entry, resolve_init(entry, request, [f.path for f in files]), seed)
+        try:
+            yield program
+        except StepError as error:
+            if error.file is None:
+                error.file, error.line = entry.file.path, entry.call_line
+            raise
     finally:
         finder.uninstall()
 

@@ -55,7 +55,10 @@ class Record:
         identity = f"c{len(self.cases)}"
         draws = run.random.draws
         rng = [draw.to_json(f"rng/{identity}/{n}") for n, draw in enumerate(draws)]
-        self.given |= {d["tensor"]: r.values for d, r in zip(rng, draws, strict=True)}
+        for number, draw in enumerate(draws):
+            self.given |= draw.given(f"rng/{identity}/{number}")
+            asked = draw.asked.items()
+            self.expected |= {f"{identity}/draw/{number}/{name}": value for name, value in asked}
         self.expected |= {f"{identity}/{name}": leaf for name, leaf in run.leaves.items()}
         if has_nonfinite(run.leaves):
             self.note(f"{case['stage']}: the source's own results are not all finite")
@@ -64,8 +67,10 @@ class Record:
         if run.random.diverged:
             self.note("the float32 runs draw other random numbers than the float64 ones")
         case = {"id": identity, **case, "rng": rng, "output": run.output}
-        if run.mutated:
-            case["mutates"] = run.mutated
+        if run.arguments is not None:
+            case["arguments"] = run.arguments
+        if run.unwritten:
+            case["unwritten"] = run.unwritten
         self.cases.append(case)
         return case
 

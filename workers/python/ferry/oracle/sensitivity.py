@@ -16,7 +16,7 @@ from ferry.oracle.inputs import Inputs, other_set
 from ferry.oracle.recipe import Weights, shaken
 from ferry.oracle.stages import Stages
 from ferry.oracle.state import variables
-from ferry.oracle.trees import Arguments, Leaves
+from ferry.oracle.trees import Arguments, Leaves, stored
 from ferry.step import StepError
 
 Json = dict[str, Any]
@@ -156,7 +156,7 @@ class _Meter:
         weights, other = self._record.weights[0], self._other_draw()
         found = {}
         for name, slope in slopes.items():
-            change = other[name].double() - weights[name].double()
+            change = stored(other[name]).double() - stored(weights[name]).double()
             moved = abs(float((slope * change).sum())) / size if size else 0.0
             if SILENT < moved < math.inf:
                 found[name] = moved

@@ -13,6 +13,7 @@ from ferry.oracle.draws import Draw, Draws
 from ferry.oracle.inputs import generator_for
 from ferry.oracle.noise import HEARD, ULP, Derivative, Prober, moved
 from ferry.oracle.optimize import Step, optimize, optimizers
+from ferry.oracle.precision import NarrowSeen
 from ferry.oracle.record import Record, new_case
 from ferry.oracle.state import variables
 from ferry.oracle.trees import Arguments, Leaves
@@ -41,6 +42,7 @@ class Stages:
     cotangents: list[Leaves] = field(default_factory=list)
     truths: dict[tuple[int, int], tuple[Json, list[Draw]]] = field(default_factory=dict)
     single: Run | None = None
+    narrow: list[str] = field(default_factory=list)
 
     def forwards(self) -> None:
         """The stages forward_f64 and forward_f32, each draw with each input."""
@@ -56,9 +58,11 @@ class Stages:
                 record.expected |= {f"{case['id']}/sub/{name}": leaf for name, leaf in sub}
                 if run.calls.truncated:
                     record.note("the outputs of the later submodules are too large to be kept")
-        for d, i in pairs:
-            run = self.float32("forward_f32", d, i)
-            self.single = self.single or run
+        with NarrowSeen() as seen:
+            self.single = self.float32("forward_f32", *pairs[0])
+        self.narrow = sorted(seen.names)
+        for d, i in pairs[1:]:
+            self.float32("forward_f32", d, i)
 
     def float64(self, draw: int, index: int, *, hooked: bool = False) -> Run:
         """A float64 forward; where only float32 works the error says that."""
@@ -95,15 +99,19 @@ class Stages:
     def draw_cotangents(self, seed: int) -> None:
         """A random cotangent for each floating output leaf of each input set so far."""
         for i in range(len(self.record.inputs)):
-            case = self.truths[0, i][0]
-            complex_paths = _complex_paths(case["output"])
-            own = {
-                path: _normal(leaf, seed, i, path)
-                for path, leaf in self.record.results(case).items()
-                if leaf.is_floating_point() and path not in complex_paths
-            }
-            self.cotangents.append(own)
-            self.record.given |= {f"ct{i}/{path}": value for path, value in own.items()}
+            self.cotangents.append(self.cotangents_of(i, seed))
+
+    def cotangents_of(self, index: int, seed: int) -> Leaves:
+        """Draw the cotangents of one input set, by the outputs under the first weights."""
+        case = self.truths[0, index][0]
+        complex_paths = _complex_paths(case["output"])
+        own = {
+            path: _normal(leaf, seed, index, path)
+            for path, leaf in self.record.results(case).items()
+            if leaf.is_floating_point() and path not in complex_paths
+        }
+        self.record.given |= {f"ct{index}/{path}": value for path, value in own.items()}
+        return own
 
     def gradients(self) -> None:
         """The stage gradients; no case where nothing can be derived."""
@@ -129,7 +137,7 @@ class Stages:
         except StepError as error:
             record.note(f"no train_state: {error.message}")
             return
-        self._add_steps(new_case("train_state", 0, order[0], "float64", mode="train"), order, run)
+        self.add_steps(new_case("train_state", 0, order[0], "float64", mode="train"), order, run)
 
     def resize(self, found: list[tuple[Arguments, Run]]) -> None:
         """The stage resize: further argument sets with the runs that found them."""
@@ -145,7 +153,11 @@ class Stages:
         if not steps or not derived or not isinstance(built, nn.Module):
             return
         slopes = record.results(derived[0], "grad/param")
-        trained = [v.name for v in variables(built) if v.name in slopes and v.tensor.requires_grad]
+        trained = [
+            v.name
+            for v in variables(built)
+            if v.name in slopes and v.tensor.requires_grad and v.tensor.is_floating_point()
+        ]
         order = [k % min(2, len(self.cotangents)) for k in range(steps)]
         given = [Step(record.inputs[i], self.cotangents[i]) for i in order]
         weights = record.weights[0]
@@ -168,7 +180,7 @@ class Stages:
                 continue
             case = new_case("optimizer", 0, order[0], "float64", mode="train")
             case |= {"noise": float(f"{noise:.1e}")} if noise > HEARD else {}
-            self._add_steps(case | {"optimizer": options}, order, run)
+            self.add_steps(case | {"optimizer": options}, order, run)
 
     def _amplified(self, given: list[Step], options: Json, run: Run) -> float:
         """How far the steps move apart when the weights differ by one rounding error."""
@@ -205,7 +217,8 @@ class Stages:
                     if case["stage"] in stages:
                         case["noise"] = max(noise, case.get("noise", 0.0))
 
-    def _add_steps(self, case: Json, order: list[int], run: Run) -> None:
+    def add_steps(self, case: Json, order: list[int], run: Run) -> None:
+        """Keep a run of one step for each input set in `order`."""
         self.record.add(case | {"inputs": order, "outputs": run.outputs}, run)
 
 

@@ -79,7 +79,10 @@ def _scalar(value: Any) -> Spec | None:
 
 
 def flatten(value: Any, path: str, leaves: Leaves) -> Spec:
-    """The spec of `value`; its tensors are put into `leaves` under `path`, uncopied."""
+    """The spec of `value`; its tensors are put into `leaves` under `path`, uncopied.
+
+    The spec also says how the containers are made, which only whoever builds them again needs.
+    """
     if isinstance(value, Tensor):
         leaves[path or "0"] = value
         return {"t": "tensor", "dtype": dtype_name(value.dtype), "shape": list(value.shape)}
@@ -92,12 +95,24 @@ def flatten(value: Any, path: str, leaves: Leaves) -> Spec:
 
     if isinstance(value, tuple | list):
         items = [flatten(item, below(i), leaves) for i, item in enumerate(value)]
-        return {"t": "seq", "items": items}
+        return {"t": "seq", "items": items, **_make(value)}
     fields = fields_of(value)
     if fields is not None:
         items = [flatten(item, below(key), leaves) for key, item in fields.items()]
-        return {"t": "map", "keys": list(fields), "items": items}
+        return {"t": "map", "keys": list(fields), "items": items, **_make(value)}
     raise NotATree(f"a value of type {type(value).__module__}.{type(value).__qualname__}")
+
+
+def _make(value: Any) -> Spec:
+    """What a spec says of how a container is made; nothing of a tuple and of a dict by names."""
+    if isinstance(value, list):
+        return {"list": True}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {"class": type(value).__name__, "fields": list(value._fields)}
+    if dataclasses.is_dataclass(value):
+        return {"class": type(value).__name__}
+    numbered = isinstance(value, Mapping) and value and all(type(key) is int for key in value)
+    return {"numbered": True} if numbered else {}
 
 
 def flatten_output(value: Any) -> tuple[Spec, Leaves]:
@@ -169,6 +184,11 @@ def as_precision(tensor: Tensor, wide: bool) -> Tensor:
     if wide and copy.is_floating_point():
         return copy.double()
     return copy.to(BY_NAME["complex128"]) if wide and copy.is_complex() else copy
+
+
+def is_inexact(tensor: Tensor) -> bool:
+    """Whether a tensor may have a gradient: it is real or complex."""
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def float32_exact(tensor: Tensor) -> Tensor:

@@ -1,0 +1,9 @@
+import tree
+
+
+def build(entry, args, kwargs):
+    return tree.make()
+
+
+def call(model, args, kwargs):
+    return tree.encode(model, *args)
