@@ -35,16 +35,19 @@ LIB_OBJ := $(call objs,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 
 # name=file pairs embedded into the binary as build/gen/NAME.h
 EMBED := schema_sql=schema.sql openapi_yaml=openapi.yaml dashboard_html=api/dashboard/index.html \
-         dashboard_css=api/dashboard/style.css dashboard_js=api/dashboard/app.js
+         operations_txt=api/operations.txt dashboard_css=api/dashboard/style.css dashboard_js=api/dashboard/app.js
 embed_name = $(firstword $(subst =, ,$(1)))
 embed_file = $(lastword $(subst =, ,$(1)))
 GEN := $(foreach p,$(EMBED),$(B)/gen/$(call embed_name,$(p)).h)
 
-.PHONY: all deps demo test verdict-gate sanitize lint bench help clean unit
+.PHONY: all deps real demo test verdict-gate sanitize lint bench help clean unit
 all: $(B)/ferryd $(B)/ferry-jail $(B)/python $(if $(filter-out build,$(B)),$(B)/envs) ## build the daemon
 
 deps: ## install Debian packages and the pinned Python environments
 	@tools/deps.sh
+
+real: deps ## install the real packages that tests/bench/coverage.py measures, in an environment of their own
+	@tools/real.sh
 
 define embed_rule
 $(B)/gen/$(call embed_name,$(1)).h: $(call embed_file,$(1)) tools/embed.sh

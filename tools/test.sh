@@ -15,7 +15,7 @@ part() { # NAME COMMAND…
 }
 
 part "C units" make -s -j2 unit
-for folder in oracle bugs translate; do
+for folder in oracle bugs slicing translate; do
   part "$folder (torch environment)" "$FERRY_TORCH_PY" -m pytest "tests/python/$folder"
 done
 for folder in prelude check deliver; do

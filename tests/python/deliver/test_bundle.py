@@ -114,6 +114,17 @@ def test_report_lacks_nothing_it_needs() -> None:
     assert text.splitlines()[0].strip() == "Nothing proven about Net."
 
 
+def test_report_tells_the_speed_where_both_were_timed() -> None:
+    from ferry.deliver.report import report_text
+
+    plan = {"entry": {"name": "Net"}}
+    speed = {"torch_eager_s": 0.002, "jax_jit_s": 0.0005, "ratio": 4.0}
+    text = report_text({"speed": speed}, plan, [], None)
+    assert "took 2 ms in PyTorch (eager) and 0.5 ms in JAX" in text
+    assert "4.00 times as fast" in text
+    assert "## Speed" not in report_text({"speed": None}, plan, [], None)
+
+
 def test_step_imports_neither_torch_nor_jax() -> None:
     program = (
         "import sys, ferry.deliver.deliver\n"

@@ -141,6 +141,17 @@ def test_broken_files(data: bytes, says: str) -> None:
         load_weights.read_safetensors(memoryview(data))
 
 
+def test_the_model_does_not_live_in_the_file(files: tuple[Path, Path]) -> None:
+    """The file is mapped, but what is written into it later is not seen by the model."""
+    model = load(abstract_net(), *files)
+    before = np.array(model.fc.kernel[...])
+    with files[0].open("r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        file.write(bytes(size))
+    np.testing.assert_array_equal(model.fc.kernel[...], before)
+
+
 def test_large_checkpoint_is_read_once(tmp_path: Path) -> None:
     """256 MB: the file is mapped, each tensor is copied once, into the model."""
 

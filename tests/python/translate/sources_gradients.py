@@ -69,7 +69,7 @@ EQUAL: dict[str, tuple[str, list[str]]] = {
     ),
     "a_gradient_of_its_own": (
         module("return Sign.apply(x * 2, 1.5) * x", before=_SIGN),
-        ["class Sign(Function):", "grad = jnp.where(jnp.abs(x) > ctx.bound, 0, grad)"],
+        ["class Sign(Function):", "grad = jnp.where(absolute(x) > ctx.bound, 0, grad)"],
     ),
     "frozen_parameters": (
         module(

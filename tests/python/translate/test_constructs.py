@@ -8,10 +8,11 @@ import pytest
 import sources
 import sources_calls
 import sources_gradients
+import sources_refused
 from oracle_and_port import STAGES, Port, port, run_ports
 
 EQUAL = {**sources.EQUAL, **sources_calls.EQUAL, **sources_gradients.EQUAL}
-REFUSED = {**sources.REFUSED, **sources_calls.REFUSED}
+REFUSED = {**sources.REFUSED, **sources_calls.REFUSED, **sources_refused.REFUSED}
 
 
 @pytest.fixture(scope="module")

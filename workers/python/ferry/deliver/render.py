@@ -52,6 +52,7 @@ def test_file(plan: Json, text: CandidateText) -> tuple[str, bool]:
     make = MAKE_MODULE if entry["kind"] == "class" else MAKE_FUNCTION
     imports = _imports(entry["module"], sorted(names), counterparts)
     filled = TEMPLATE.replace("@NAME@", entry["name"]).replace("@IMPORTS@", imports)
+    filled = filled.replace("@MODULE@", entry["module"])
     return filled.replace("@MAKE_MODEL@", make.replace("@BUILD@", build)), counterparts
 
 

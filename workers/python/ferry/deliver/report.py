@@ -31,14 +31,18 @@ def report_text(report: Json, plan: Json, cases: Sequence[Json], fixed_float32: 
         f"# {name}: report of the migration",
         _stages(result),
         _difference(result),
+        _parts(result),
+        _switches(report.get("switches") or {}),
         _listed("Assumptions", (_placed(a, "text") for a in result.get("assumptions") or [])),
         _listed("Refused constructs", (_placed(r, "why") for r in result.get("refusals") or [])),
+        _listed("Holes", map(_hole, result.get("holes") or [])),
         _bundle_tests(cases, fixed_float32),
         _contract(report.get("contract") or {}),
         _table("Versions", report.get("versions") or {}),
         _table("Seeds", report.get("seeds") or {}),
         _table("Confinement", report.get("confinement") or {}),
         _table("Usage", report.get("usage") or {}),
+        _speed(report.get("speed")),
         _listed("Notes", (_sentence(note) for note in report.get("notes") or [])),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -84,6 +88,68 @@ def _difference(result: Json) -> str:
     return _section("First difference", text)
 
 
+def _switches(switches: Json) -> str:
+    """The layers of the idiomatic style, and those that it had to take back."""
+    made = [[s.get("from"), s.get("to"), *_made_at(s), ""] for s in switches.get("made") or []]
+    back = [
+        [s.get("from"), s.get("to"), *_made_at(s), f"taken back: {s.get('reason')}"]
+        for s in switches.get("taken_back") or []
+    ]
+    head = ["source", "port", "where", "modules", ""]
+    return (
+        _section("Switches of the idiomatic style", _rows(head, made + back)) if made + back else ""
+    )
+
+
+def _made_at(switch: Json) -> list[str]:
+    return [str(switch.get("id")), ", ".join(switch.get("modules") or [])]
+
+
+def _parts(result: Json) -> str:
+    """A row for each class, by itself or as the whole's proof has it."""
+    rows = [
+        [
+            part.get("class"),
+            f"{part.get('file')}:{part.get('line')}",
+            part.get("instances"),
+            part.get("verdict") or "not run",
+            {"whole": "with the whole", "part": "by itself"}.get(str(part.get("proven_by"))),
+            part.get("score"),
+            _why(part),
+        ]
+        for part in result.get("parts") or []
+    ]
+    head = ["class", "place", "instances", "verdict", "proven", "stages passed", "why not"]
+    return _section("Classes", _rows(head, rows)) if rows else ""
+
+
+def _why(part: Json) -> str:
+    """What stands in the way of a class."""
+    found = part.get("first_difference")
+    if part.get("holes"):
+        return f"needs {', '.join(part['holes'])}"
+    if found:
+        error = (found.get("error") or {}).get("message")
+        return f"{found.get('stage')}: {error or found.get('tensor')}"
+    return str(part.get("why") or "")
+
+
+def _hole(hole: Json) -> str:
+    """A hole with the types of what goes in and out."""
+    inputs = ", ".join(f"{item.get('name')}: {_typed(item)}" for item in hole.get("inputs") or [])
+    outputs = ", ".join(_typed(item) for item in hole.get("outputs") or [])
+    return f"`{hole.get('id')}` ({inputs}) → {outputs or 'nothing that was seen'}"
+
+
+def _typed(item: Json) -> str:
+    """``float32[?, 4]`` for a tensor, else the kind; ``?`` is an axis whose size varied."""
+    if item.get("kind") != "tensor":
+        return str(item.get("kind") or "not seen")
+    shape = item.get("shape")
+    sizes = "…" if shape is None else ", ".join("?" if n is None else str(n) for n in shape)
+    return f"{item.get('dtype') or 'tensor'}[{sizes}]"
+
+
 def _bundle_tests(cases: Sequence[Json], fixed_float32: str | None) -> str:
     """What the bundle's own tests repeat, and what they leave out."""
     kinds = [f"{case['kind']} in {case['dtype']} ({case['id']})" for case in cases]
@@ -95,6 +161,18 @@ def _bundle_tests(cases: Sequence[Json], fixed_float32: str | None) -> str:
         )
     text += " Training mode and cases that draw at random were part of the proof only."
     return _section("Tests in this bundle", text)
+
+
+def _speed(speed: Json | None) -> str:
+    """How the port compares with its source, where both were timed."""
+    if not speed:
+        return ""
+    text = (
+        f"One float32 forward on the first recorded input took {1e3 * speed['torch_eager_s']:.3g} ms"
+        f" in PyTorch (eager) and {1e3 * speed['jax_jit_s']:.3g} ms in JAX (`nnx.jit`, compiled),"
+        f" each in its sandbox: {speed['ratio']:.2f} times as fast. No part of the proof."
+    )
+    return _section("Speed", text)
 
 
 def _contract(contract: Json) -> str:

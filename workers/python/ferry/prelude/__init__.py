@@ -29,11 +29,14 @@ has torch's name and arguments. `train()` and `eval()` switch `deterministic` an
     gradient    Function, freeze, with_data
     sample      affine_grid, grid_sample
     rearranging Rearrange, Reduce
+    idiom       what the idiomatic style writes beside layers of Flax
     loss        losses as functions
     loss_layer  losses, CosineSimilarity and PairwiseDistance as modules
     pointwise   absolute, clamp, lerp, addmm and their kin
     resize      interpolate, Upsample, PixelShuffle, PixelUnshuffle
     reduce      reductions, norms, distances, sorting
+    linalg      cross products, determinants, matrix norms
+    window      hann_window and its kin
     index       gather, scatter and other indexing
     shape       reshaping, splitting, windows; Flatten, Unflatten, Unfold, Fold
 """

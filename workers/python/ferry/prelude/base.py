@@ -1,7 +1,7 @@
 """What the other modules build on: the module class, buffers, initial values, shape rules."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -104,3 +104,8 @@ def complex_uniform(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Arr
     """Complex numbers whose parts are drawn from U(0, 1)."""
     parts = jax.random.uniform(key, (2, *shape), jnp.zeros((), dtype).real.dtype)
     return jax.lax.complex(parts[0], parts[1])
+
+
+def without_placement(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of a layer, but for those that tell torch where and how to store it."""
+    return {name: value for name, value in given.items() if name not in ("device", "dtype")}

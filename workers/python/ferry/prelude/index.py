@@ -1,6 +1,6 @@
 """Gathering and scattering along one axis, with index arrays of torch's shapes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -168,3 +168,21 @@ def multinomial(
         return jnp.moveaxis(jax.random.categorical(rngs.noise(), logits, shape=shape), 0, -1)
     noise = jax.random.gumbel(rngs.noise(), input.shape, input.dtype)
     return lax.top_k(logits + noise, num_samples)[1]
+
+
+def index_put(
+    input: jax.Array,
+    indices: Sequence[jax.Array],
+    values: jax.Array,
+    accumulate: bool = False,
+) -> jax.Array:
+    """`input` with `values` at the places of the integer index arrays, or added there."""
+    place = input.at[tuple(indices)]
+    return place.add(values) if accumulate else place.set(values)
+
+
+def masked_scatter(input: jax.Array, mask: jax.Array, source: jax.Array) -> jax.Array:
+    """`input` with the elements of `source`, in order, where `mask` is true."""
+    input, mask = jnp.broadcast_arrays(input, mask)
+    number = jnp.cumsum(mask.reshape(-1)).reshape(mask.shape) - 1
+    return jnp.where(mask, source.reshape(-1)[jnp.maximum(number, 0)], input)

@@ -9,8 +9,13 @@ from ferry.prelude.base import Module, array_of, fan_in_bound, uniform_param
 
 
 def linear(input: jax.Array, weight: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """`input @ weight.T + bias` with weight of shape (out, in)."""
-    output = jnp.matmul(input, jnp.transpose(weight))
+    """`input @ weight.T + bias` with weight of shape (out, in).
+
+    One product of two matrices: XLA is slow at the gradient of one over several batch axes.
+    """
+    rows = input.reshape(-1, input.shape[-1]) if input.ndim > 2 else input
+    output = jnp.matmul(rows, jnp.transpose(weight))
+    output = output.reshape(*input.shape[:-1], output.shape[-1])
     return output if bias is None else output + bias
 
 

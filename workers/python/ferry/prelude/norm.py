@@ -16,8 +16,15 @@ Statistic = nnx.Variable[jax.Array] | jax.Array | None
 
 def standardize(input: jax.Array, axes: Sequence[int], eps: float) -> jax.Array:
     """Zero mean and unit (biased) variance over `axes`."""
-    mean = jnp.mean(input, axes, keepdims=True)
-    return (input - mean) * lax.rsqrt(jnp.var(input, axes, keepdims=True) + eps)
+    wide = at_least_float32(input)
+    centred = wide - jnp.mean(wide, axes, keepdims=True)
+    variance = jnp.mean(centred * centred, axes, keepdims=True)
+    return (centred * lax.rsqrt(variance + eps)).astype(input.dtype)
+
+
+def at_least_float32(input: jax.Array) -> jax.Array:
+    """`input` in the precision of statistics: float32 for what is narrower."""
+    return input.astype(jnp.promote_types(input.dtype, jnp.float32))
 
 
 def scale_channels(input: jax.Array, weight: jax.Array | None, bias: jax.Array | None) -> jax.Array:
@@ -47,21 +54,27 @@ def batch_norm(
     """Normalise each channel (axis 1) by batch statistics in training, else by running ones.
 
     Training moves the running statistics, if they are variables: the mean by the batch mean,
-    the variance by the *unbiased* batch variance; `momentum` weighs the new value.
+    the variance by the *unbiased* batch variance; `momentum` weighs the new value. Channels go
+    last meanwhile: XLA reduces and broadcasts whole rows of them.
     """
-    axes = (0, *range(2, input.ndim))
+    rows = jnp.moveaxis(at_least_float32(input), 1, -1)
+    axes = tuple(range(input.ndim - 1))
     if training:
         count = input.size // input.shape[1]
         if count == 1:
             raise ValueError("expected more than 1 value per channel when training")
-        mean, var = jnp.mean(input, axes), jnp.var(input, axes)
+        mean = jnp.mean(rows, axes)
+        centred = rows - mean
+        var = jnp.mean(centred * centred, axes)
         move_statistic(running_mean, mean, momentum)
         move_statistic(running_var, var * (count / (count - 1)), momentum)
     else:
         mean, var = array_of(running_mean), array_of(running_var)
-    centred = input - channel_shape(mean, input.ndim)
-    normalized = centred * channel_shape(lax.rsqrt(var + eps), input.ndim)
-    return scale_channels(normalized, weight, bias)
+        centred = rows - mean
+    factor = lax.rsqrt(var + eps)
+    output = centred * (factor if weight is None else factor * weight)
+    output = output if bias is None else output + bias
+    return jnp.moveaxis(output, -1, 1).astype(input.dtype)
 
 
 def instance_norm(
@@ -119,10 +132,15 @@ def rms_norm(
     weight: jax.Array | None = None,
     eps: float | None = None,
 ) -> jax.Array:
-    """Divide by the root mean square of the last axes; eps defaults to the dtype's epsilon."""
+    """Divide by the root mean square of the last axes.
+
+    eps defaults to the epsilon of the dtype, of float32 for what is narrower.
+    """
     axes = range(-len(normalized_shape), 0)
-    floor = jnp.spacing(jnp.ones((), input.dtype)) if eps is None else eps
-    output = input * lax.rsqrt(jnp.mean(input * input, axes, keepdims=True) + floor)
+    wide = at_least_float32(input)
+    floor = jnp.spacing(jnp.ones((), wide.dtype)) if eps is None else eps
+    output = wide * lax.rsqrt(jnp.mean(wide * wide, axes, keepdims=True) + floor)
+    output = output.astype(input.dtype)
     return output if weight is None else output * weight
 
 

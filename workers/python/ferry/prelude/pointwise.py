@@ -90,3 +90,9 @@ def addbmm(
 ) -> jax.Array:
     """`beta * input + alpha *` the sum over the batch of `batch1 @ batch2`."""
     return scaled_sum(input, jnp.einsum("bij,bjk->ik", batch1, batch2), beta, alpha)
+
+
+def divide_truncated(input: jax.Array, other: float | jax.Array) -> jax.Array:
+    """The quotient without its fraction, in the type of the operands."""
+    quotient = jnp.trunc(input / other)
+    return quotient.astype(jnp.result_type(input, other))

@@ -1,7 +1,8 @@
 """Pooling over the last axes: explicit pads, ceil_mode, dilation, divisors, adaptive bins."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,32 @@ def reduce_pads(size: int, kernel: int, starts: np.ndarray) -> tuple[int, int]:
     return -int(starts[0]), max(int(starts[-1]) + kernel - size, 0)
 
 
+def reduce_windows(
+    input: jax.Array,
+    initial: Any,
+    combine: Callable[[jax.Array, jax.Array], jax.Array],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+) -> jax.Array:
+    """Combine the elements of each window over the last axes, one for each size in `kernel`.
+
+    Channels go last meanwhile: XLA combines whole rows of them.
+    """
+    rank = len(kernel)
+    lead = (1,) * (input.ndim - rank - 1)
+    margins = [(0, 0)] * len(lead) + [*pads, (0, 0)]
+    reduced: jax.Array = lax.reduce_window(
+        jnp.moveaxis(input, -rank - 1, -1),
+        initial,
+        combine,
+        (*lead, *kernel, 1),
+        (*lead, *strides, 1),
+        margins,
+    )
+    return jnp.moveaxis(reduced, -1, -rank - 1)
+
+
 def max_pool(
     input: jax.Array,
     rank: int,
@@ -54,12 +81,9 @@ def max_pool(
     starts = [window_starts(*axis, ceil_mode) for axis in axes]
     if max(dilations) > 1:
         return dilated_max_pool(input, kernel, dilations, starts)
-    lead = (1,) * (input.ndim - rank)
     axes_pads = zip(input.shape[-rank:], kernel, starts, strict=True)
-    pads = [(0, 0)] * len(lead) + [reduce_pads(*axis) for axis in axes_pads]
-    window, strides = lead + kernel, lead + steps
-    pooled: jax.Array = lax.reduce_window(input, -jnp.inf, lax.max, window, strides, pads)
-    return pooled
+    pads = [reduce_pads(*axis) for axis in axes_pads]
+    return reduce_windows(input, -jnp.inf, lax.max, kernel, steps, pads)
 
 
 def dilated_max_pool(
@@ -109,12 +133,8 @@ def avg_pool(
     sizes = input.shape[-rank:]
     axes = list(zip(sizes, kernel, steps, margins, strict=True))
     starts = [window_starts(*axis, 1, ceil_mode) for axis in axes]
-    lead = (1,) * (input.ndim - rank)
-    pads = [(0, 0)] * len(lead)
-    pads += [reduce_pads(*axis) for axis in zip(sizes, kernel, starts, strict=True)]
-    zero = np.zeros((), input.dtype)
-    window, strides = lead + kernel, lead + steps
-    total: jax.Array = lax.reduce_window(input, zero, lax.add, window, strides, pads)
+    pads = [reduce_pads(*axis) for axis in zip(sizes, kernel, starts, strict=True)]
+    total = reduce_windows(input, np.zeros((), input.dtype), lax.add, kernel, steps, pads)
     if divisor_override is not None:
         return total / divisor_override
     for axis, (size, width, _, margin) in enumerate(axes):

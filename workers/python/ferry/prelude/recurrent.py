@@ -45,14 +45,21 @@ def gru_step(projected: jax.Array, recurrent: jax.Array, state: CellState) -> Ce
 def scan_direction(
     step: CellStep, input: jax.Array, state: CellState, weights: CellWeights, reverse: bool
 ) -> tuple[CellState, jax.Array]:
-    """Run one layer over (T, N, in) in one direction; the last state and all h."""
-    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    """Run one layer over (T, N, in) in one direction; the last state and all h.
 
-    def advance(state: CellState, projected: jax.Array) -> tuple[CellState, jax.Array]:
-        state = step(projected, linear(state[0], weight_hh, bias_hh), state)
+    Each step projects its own input: XLA does not fuse well what reads from a long projection.
+    """
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    kernel_ih, kernel_hh = jnp.transpose(weight_ih), jnp.transpose(weight_hh)
+
+    def advance(state: CellState, row: jax.Array) -> tuple[CellState, jax.Array]:
+        projected, recurrent = jnp.matmul(row, kernel_ih), jnp.matmul(state[0], kernel_hh)
+        if bias_ih is not None and bias_hh is not None:
+            projected, recurrent = projected + bias_ih, recurrent + bias_hh
+        state = step(projected, recurrent, state)
         return state, state[0]
 
-    return lax.scan(advance, state, linear(input, weight_ih, bias_ih), reverse=reverse)
+    return lax.scan(advance, state, input, reverse=reverse)
 
 
 class RecurrentNd(Module):

@@ -1,6 +1,7 @@
 """Reductions, norms, distances and orderings with torch's defaults, ties and zeros."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -253,3 +254,23 @@ def pairwise_distance(
 def cdist(x1: jax.Array, x2: jax.Array, p: float = 2.0) -> jax.Array:
     """p-norm distances of all rows of `x1` to all rows of `x2`; gradient 0 at distance 0."""
     return vector_norm(x1[..., :, None, :] - x2[..., None, :, :], p, -1)
+
+
+class MinMax(NamedTuple):
+    """The pair that `aminmax` returns."""
+
+    min: jax.Array
+    max: jax.Array
+
+
+def aminmax(input: jax.Array, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+    """The extremes of all elements, or along `dim`; ties share the gradient."""
+    return MinMax(
+        jnp.min(input, axis=dim, keepdims=keepdim), jnp.max(input, axis=dim, keepdims=keepdim)
+    )
+
+
+def pdist(input: jax.Array, p: float = 2.0) -> jax.Array:
+    """Distances between each two rows, the first row's first."""
+    rows, columns = np.triu_indices(input.shape[0], 1)
+    return vector_norm(input[rows] - input[columns], p, -1)

@@ -79,6 +79,21 @@ def resize_cubic(
     return weighted_taps(input, axis, index, np.where(distance <= 1, inner, outer))
 
 
+def resize_smooth(
+    input: jax.Array, counts: Sequence[int], scales: Sequence[float | None], method: str
+) -> jax.Array:
+    """Resize with a kernel that grows with the step where the result is smaller."""
+    axes = tuple(range(2, input.ndim))
+    factors = [
+        count / input.shape[axis] if scale is None else scale
+        for axis, count, scale in zip(axes, counts, scales, strict=True)
+    ]
+    shape = (*input.shape[:2], *counts)
+    scale = jnp.array(factors, input.dtype)
+    start = jnp.zeros(len(axes), input.dtype)
+    return jax.image.scale_and_translate(input, shape, axes, scale, start, method, antialias=True)
+
+
 def interpolate(
     input: jax.Array,
     size: int | Sequence[int] | None = None,
@@ -92,8 +107,6 @@ def interpolate(
 
     A given `scale_factor` is itself the step between samples, unless it is to be recomputed.
     """
-    if antialias:
-        raise ValueError("interpolate: antialias is not supported")
     rank = input.ndim - 2
     counts, scales = target_sizes(input.shape[2:], size, scale_factor)
     if recompute_scale_factor:
@@ -101,6 +114,8 @@ def interpolate(
     if mode == "area":
         return adaptive_avg_pool(input, rank, counts)
     corners = bool(align_corners)
+    if antialias and not corners:
+        return resize_smooth(input, counts, scales, "cubic" if mode == "bicubic" else "linear")
     for axis, (count, scale) in enumerate(zip(counts, scales, strict=True), start=2):
         if mode in ("nearest", "nearest-exact"):
             input = resize_nearest(input, axis, count, scale, mode == "nearest-exact")

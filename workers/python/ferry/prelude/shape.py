@@ -1,5 +1,6 @@
 """Reshaping, splitting and windows by torch's rules, and the layers that do it."""
 
+import itertools
 from collections.abc import Sequence
 
 import jax
@@ -285,3 +286,18 @@ class ChannelShuffle(Module):
     def forward(self, input: jax.Array) -> jax.Array:
         """Reorder axis 1."""
         return channel_shuffle(input, self.groups)
+
+
+def cartesian_prod(*tensors: jax.Array) -> jax.Array:
+    """All tuples of one element of each vector, as rows; one vector stays as it is."""
+    if len(tensors) == 1:
+        return tensors[0]
+    grids = jnp.meshgrid(*tensors, indexing="ij")
+    return jnp.stack([grid.reshape(-1) for grid in grids], axis=-1)
+
+
+def combinations(input: jax.Array, r: int = 2, with_replacement: bool = False) -> jax.Array:
+    """All choices of `r` elements of a vector, as rows in the order of their places."""
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    places = list(choose(range(input.shape[0]), r))
+    return input[jnp.array(places, dtype=int).reshape(-1, r)]

@@ -12,5 +12,7 @@
 * `calls`, `operations`, `rewriting`, `host`, `attributes` expressions
 * `statements`, `blocks`, `import_lines`, `classes`, `inplace`, `alias` statements
 * `detached` what runs without gradients, `tidy` what removals leave behind
+* `idiom` which layers become layers of Flax (`idiom_sequence`, `idiom_attention`), `idiom_layout` and
+  `idiom_images` where channels go last, `idiom_write` the rules that write them
 * `output` imports and prelude text, `weights` the map, `changes` the diff
 """

@@ -97,22 +97,15 @@ def assigned(tr: FileTranslator, node: ast.expr) -> str | None:
     return None
 
 
-def check_functional(tr: FileTranslator, node: ast.Call) -> None:
-    """A function called with ``inplace=True`` writes its first argument."""
-    flag = next((k.value for k in node.keywords if k.arg == "inplace"), None)
-    if flag is None or (isinstance(flag, ast.Constant) and flag.value is False) or not node.args:
-        return
-    check_alias(tr, node, node.args[0], assigned(tr, node))
+def check_arguments(tr: FileTranslator, node: ast.Call) -> None:
+    """A call that writes one of its arguments in place, as the run showed, must write it unseen.
 
-
-def check_module_call(tr: FileTranslator, node: ast.Call) -> None:
-    """A layer whose ``inplace`` is set writes its argument, as its result's storage shows."""
-    if len(node.args) != 1 or "module" not in tr.kinds(node.func):
-        return
-    if tr.facts.storage(node) & tr.facts.storage(node.args[0]) and _is_inplace_layer(tr, node.func):
-        check_alias(tr, node, node.args[0], assigned(tr, node))
-
-
-def _is_inplace_layer(tr: FileTranslator, func: ast.expr) -> bool:
-    cls = (tr.facts.of(func) or {}).get("cls") or ""
-    return str(cls).startswith("torch.nn.modules.activation")
+    In the port the callee makes a new array, so the caller's name keeps the old value.
+    """
+    for argument in (*node.args, *(k.value for k in node.keywords)):
+        if not (tr.facts.of(argument) or {}).get("written"):
+            continue
+        if tr.is_variable(argument):
+            why = f"{ast.unparse(node.func)} writes into {ast.unparse(argument)}"
+            raise Refused(node, "unsafe_alias", why)
+        check_alias(tr, node, argument, assigned(tr, node))

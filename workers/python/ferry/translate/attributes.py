@@ -22,6 +22,8 @@ def attribute(tr: FileTranslator, node: ast.Attribute) -> str | None:
     dotted = tr.names.torch(node)
     if dotted is not None:
         return torch_value(tr, node, dotted)
+    if node.attr == "forward" and _is_own_class(tr, node.value):
+        return f"{tr.render(node.value)}.__call__"
     if not isinstance(node.ctx, ast.Load):
         return None
     if node.attr == "training" and tr.kinds(node.value) == {"module"}:
@@ -37,6 +39,19 @@ def attribute(tr: FileTranslator, node: ast.Attribute) -> str | None:
             else f"{tr.keep(node)}[...]"
         )
     return None
+
+
+def _is_own_class(tr: FileTranslator, node: ast.expr) -> bool:
+    """Whether an expression is a module's class: ``type(self)``, or what a class method is handed."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "type" and len(node.args) == 1:
+        return tr.kinds(node.args[0]) == {"module"}
+    function = tr.source.function_of(node)
+    if not isinstance(node, ast.Name) or not isinstance(function, ast.FunctionDef):
+        return False
+    decorators = {ast.unparse(d) for d in function.decorator_list}
+    takes_class = function.name == "__init_subclass__" or "classmethod" in decorators
+    named = bool(function.args.args) and function.args.args[0].arg == node.id
+    return takes_class and named and tr.project.method_owner(tr.unit, function) is not None
 
 
 def torch_value(tr: FileTranslator, node: ast.expr, dotted: str) -> str:
@@ -57,11 +72,36 @@ def torch_value(tr: FileTranslator, node: ast.expr, dotted: str) -> str:
         return tr.use(last)
     plain = _plain_function(dotted)
     if plain:
-        return plain
+        return tr.use(plain) if plain in tr.library.definitions else plain
     if definition is not None and not definition.is_class:
         return tr.use(last)
+    if _is_annotation(tr, node):
+        return "object"
+    if _is_asked_for(tr, node):
+        return "()"  # nothing in a port is of a class that only torch has
     code = "unsupported_layer" if is_layer else "unknown_operation"
     raise Refused(node, code, f"{dotted} is not known")
+
+
+def _is_asked_for(tr: FileTranslator, node: ast.expr) -> bool:
+    """Whether a class is the second argument of ``isinstance``, alone or in a tuple."""
+    parent = tr.source.parents.get(node)
+    if isinstance(parent, ast.Tuple):
+        node, parent = parent, tr.source.parents.get(parent)
+    asks = isinstance(parent, ast.Call) and ast.unparse(parent.func) == "isinstance"
+    return asks and parent.args[1:] == [node]  # type: ignore[union-attr]
+
+
+def _is_annotation(tr: FileTranslator, node: ast.expr) -> bool:
+    """Whether an expression only says of what type something is."""
+    inner: ast.AST = node
+    for outer in tr.source.ancestors(node):
+        if inner in (getattr(outer, "annotation", None), getattr(outer, "returns", None)):
+            return True
+        if isinstance(outer, ast.stmt):
+            return False
+        inner = outer
+    return False
 
 
 def _plain_function(dotted: str) -> str | None:
@@ -138,6 +178,41 @@ def bool_test(tr: FileTranslator, node: ast.expr) -> None:
         raise Refused(node, "tensor_branch", "a branch depends on the value of a tensor")
 
 
-def conditional(tr: FileTranslator, node: ast.IfExp) -> None:
+def observed_side(tr: FileTranslator, test: ast.expr) -> bool | None:
+    """The truth of a test on a tensor, where all runs agreed; the port then assumes it.
+
+    None for a test without tensors. Raises Refused where the runs did not agree.
+    """
+    try:
+        bool_test(tr, test)
+        mark = len(tr.refusals)
+        tr.render(test)
+        assert len(tr.refusals) == mark
+        return None
+    except Refused as refused:
+        seen = (tr.facts.of(test) or {}).get("values") or []
+        agreed = len(seen) == 1 and isinstance(seen[0], bool)
+        if refused.code != "tensor_branch" or not agreed or _has_threshold(tr, test):
+            raise
+        side = bool(seen[0])
+        tr.assume("branch_specialised", f"always {side}: {ast.unparse(test)}", test)
+        return side
+
+
+def _has_threshold(tr: FileTranslator, test: ast.expr) -> bool:
+    """Whether a test compares one floating number, which other inputs move to either side."""
+    sides = [
+        s for n in ast.walk(test) if isinstance(n, ast.Compare) for s in (n.left, *n.comparators)
+    ]
+    facts = [tr.facts.of(side) or {} for side in sides]
+    return any(
+        (f.get("ndim") == 0 and str(f.get("dtype")).startswith(("float", "bfloat")))
+        or (f.get("kind") == "float" and tr.facts.of(sides[i]) and isinstance(sides[i], ast.Call))
+        for i, f in enumerate(facts)
+    )
+
+
+def conditional(tr: FileTranslator, node: ast.IfExp) -> str | None:
     """The rule for ``a if test else b``."""
-    bool_test(tr, node.test)
+    side = observed_side(tr, node.test)
+    return None if side is None else tr.operand(node.body if side else node.orelse)

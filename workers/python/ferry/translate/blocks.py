@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import textwrap
 
-from ferry.translate.attributes import bool_test
+from ferry.translate import import_lines
+from ferry.translate.attributes import bool_test, observed_side
 from ferry.translate.detached import NO_GRAD
 from ferry.translate.translator import REMOVED, FileTranslator, Refused
 
@@ -17,8 +18,41 @@ def branch(tr: FileTranslator, node: ast.If) -> str | None:
             tr.names.torch(n) or tr.project.target(tr.unit, n) is not None for n in ast.walk(node)
         )
         return REMOVED if uses else None
-    bool_test(tr, node.test)
-    return _without_dead_arms(tr, node)
+    side = observed_side(tr, node.test)
+    return _without_dead_arms(tr, node) if side is None else _arm(tr, node, side)
+
+
+def _arm(tr: FileTranslator, node: ast.If, side: bool) -> str:
+    """The arm of an ``if`` that always ran, in the place of the whole."""
+    kept = node.body if side else node.orelse
+    if tr.source.segment(node).startswith("elif"):
+        raise Refused(node, "tensor_branch", "an elif depends on the value of a tensor")
+    if not kept:
+        return REMOVED
+    if isinstance(kept[0], ast.If) and tr.source.segment(kept[0]).startswith("elif"):
+        text = tr.render(kept[0])
+        return text if text == REMOVED else text.removeprefix("el")
+    return _in_place_of(tr, node, kept)
+
+
+def _in_place_of(tr: FileTranslator, node: ast.stmt, kept: list[ast.stmt]) -> str:
+    """Statements of a block, one level further out, in the place of the whole block."""
+    start, end = tr.source.span(kept[0])[0], tr.source.span(kept[-1])[1]
+    if "\n" not in tr.source.text[tr.source.span(node)[0] : start]:
+        return tr.splice(start, end, list(kept), {})
+    body = tr.source.indent(kept[0]) + tr.splice(start, end, list(kept), {})
+    return textwrap.indent(textwrap.dedent(body), tr.source.indent(node)).lstrip()
+
+
+def guarded_import(tr: FileTranslator, node: ast.Try) -> str | None:
+    """``try: import x`` of what the port can't import: the handler's lines."""
+    imports = [s for s in node.body if isinstance(s, (ast.Import, ast.ImportFrom))]
+    if all(import_lines.works(tr, s) for s in imports) or not node.handlers:
+        return None
+    body = node.handlers[0].body
+    if all(isinstance(s, ast.Pass) for s in body):
+        return REMOVED
+    return _in_place_of(tr, node, body)
 
 
 def loop(tr: FileTranslator, node: ast.While) -> str | None:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import ast
 
 from ferry.translate import alias, inplace, statements
+from ferry.translate.attributes import torch_value
 from ferry.translate.host import RANGES, is_host_value, reads_as_numbers
-from ferry.translate.names import FUNCTIONAL
-from ferry.translate.operations import operation, prelude_call, prelude_function, pure_method
+from ferry.translate.names import FUNCTIONAL, canonical
+from ferry.translate.operations import (
+    check_supported,
+    operation,
+    prelude_call,
+    prelude_function,
+    pure_method,
+)
 from ferry.translate.ops import Op, bind
-from ferry.translate.project import CONTAINERS
+from ferry.translate.project import CONTAINERS, Unit
 from ferry.translate.rewriting import PLACEMENT, rewrite
 from ferry.translate.table import CLASSES, OPERATIONS
 from ferry.translate.table.index import DATA_DEPENDENT
@@ -19,35 +26,82 @@ from ferry.translate.translator import FileTranslator, Refused
 def call(tr: FileTranslator, node: ast.Call) -> str | None:
     """The rule for calls."""
     dotted = tr.names.torch(node.func)
+    if dotted is not None and any(k.arg == "out" for k in node.keywords):
+        return inplace.into_out(tr, node, torch_call(tr, node, dotted))
+    if dotted is not None and _writes_first(dotted):
+        return inplace.into_first(tr, node, torch_call(tr, node, dotted[:-1]))
+    alias.check_arguments(tr, node)
     if dotted is not None:
         return torch_call(tr, node, dotted)
     if isinstance(node.func, ast.Attribute):
         text = method_call(tr, node, node.func)
         if text is not None:
             return text
+    _check_draws(tr, node)
     if tr.names.resolve(node.func) == "copy.deepcopy" and tr.kinds(node) == {"module"}:
         return rewrite(tr, node, "nnx.clone")
+    if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) == 2:
+        return _named_of_torch(tr, node) or source_call(tr, node)
+    if isinstance(node.func, ast.Name) and node.func.id == "abs" and tr.is_tensor(node.args[0]):
+        return rewrite(tr, node, tr.use("absolute"))
     if isinstance(node.func, ast.Name) and node.func.id in ("int", "float", "bool"):
-        _check_conversion(tr, node)
+        fixed = _converted(tr, node)
+        if fixed is not None:
+            return fixed
     if isinstance(node.func, ast.Name) and node.func.id == "hasattr" and len(node.args) == 2:
         return _has_attribute(tr, node)
     return source_call(tr, node)
 
 
+def _writes_first(dotted: str) -> bool:
+    """Whether a function of torch writes its first argument in place, as its name says."""
+    return dotted.endswith("_") and not dotted.endswith("__") and ".init." not in dotted
+
+
 def source_call(tr: FileTranslator, node: ast.Call) -> str | None:
     """A call of the source's own code: hands on the key stream where it is needed."""
-    alias.check_module_call(tr, node)
     if not tr.project.builds(tr.unit, node):
         return None
     if any(k.arg == "rngs" for k in node.keywords):
         return None
-    return rewrite(tr, node, tr.render(node.func), add=f"rngs={tr.rngs(node)}")
+    drop = () if tr.project.callee(tr.unit, node) is not None else ("device", "dtype")
+    return rewrite(tr, node, tr.render(node.func), drop=drop, add=f"rngs={tr.rngs(node)}")
+
+
+def _check_draws(tr: FileTranslator, node: ast.Call) -> None:
+    """Draws that no key stream reaches: Python's own, and those of a function under ``partial``."""
+    dotted = tr.names.resolve(node.func) or ""
+    if dotted.startswith(("random.", "numpy.random.")) and not tr.in_constructor(node):
+        if tr.facts.of(node) and tr.source.function_of(node) is not None:
+            why = f"{dotted} draws from Python's own state, which a compiled function keeps fixed"
+            raise Refused(node, "unsupported_construct", why)
+        return
+    if dotted != "functools.partial" or not node.args:
+        return
+    target = tr.project.target(tr.unit, node.args[0])
+    if target is None or not isinstance(target.node, ast.FunctionDef):
+        return
+    draws = target.node in tr.project.keyed and "module" not in _results(target.unit, target.node)
+    if draws and "tensor" in _results(target.unit, target.node):
+        raise Refused(
+            node, "unsupported_construct", f"{target.node.name} draws random numbers under partial"
+        )
+
+
+def _results(unit: Unit, function: ast.FunctionDef) -> set[str]:
+    """The kinds of value that a function returned."""
+    returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return) and n.value]
+    return {kind for value in returned for kind in unit.facts.kinds(value)}
 
 
 def _has_attribute(tr: FileTranslator, node: ast.Call) -> str | None:
     """``hasattr(torch, "x")`` asks for a version of torch; the answer is the run's."""
-    if tr.names.torch(node.args[0]) is None:
+    space = tr.names.torch(node.args[0])
+    if space is None:
         return None
+    asked = str(getattr(node.args[1], "value", None))
+    if f"{space}.{asked}" in OPERATIONS or prelude_function(tr, f"{space}.{asked}"):
+        return "True"
     values = (tr.facts.of(node) or {}).get("values") or []
     if len(values) != 1:
         raise Refused(
@@ -56,9 +110,37 @@ def _has_attribute(tr: FileTranslator, node: ast.Call) -> str | None:
     return str(values[0])
 
 
-def _check_conversion(tr: FileTranslator, node: ast.Call) -> None:
-    if len(node.args) == 1 and tr.is_tensor(node.args[0]):
-        raise Refused(node, "tensor_branch", "the value of a tensor becomes a Python number")
+def _named_of_torch(tr: FileTranslator, node: ast.Call) -> str | None:
+    """``getattr(F, name)``: what the name was in all runs."""
+    space, name = tr.names.torch(node.args[0]), node.args[1]
+    if space is None:
+        return None
+    seen = (tr.facts.of(name) or {}).get("values") or []
+    if isinstance(name, ast.Constant):
+        seen = [name.value]
+    elif len(seen) == 1:
+        tr.assume("name_fixed", f"always {seen[0]}: {ast.unparse(name)}", node)
+    if len(seen) != 1 or not isinstance(seen[0], str):
+        raise Refused(node, "unsupported_construct", f"not known which name of {space} this is")
+    return torch_value(tr, node, canonical(f"{space}.{seen[0]}"))
+
+
+def _converted(tr: FileTranslator, node: ast.Call) -> str | None:
+    """``int(x)`` of a tensor: the number, where all runs gave the same."""
+    if len(node.args) != 1 or not tr.is_tensor(node.args[0]):
+        return None
+    return fixed_value(tr, node, "the value of a tensor becomes a Python number")
+
+
+def fixed_value(tr: FileTranslator, node: ast.Call, why: str) -> str:
+    """A whole number read from a tensor, as the literal that all runs gave. Raises Refused."""
+    seen = (tr.facts.of(node) or {}).get("values") or []
+    if len(seen) != 1 or not isinstance(seen[0], int):
+        raise Refused(node, "tensor_branch", why)
+    if not isinstance(seen[0], bool):
+        tr.assume("value_fixed", f"always {seen[0]}: {ast.unparse(node)}", node)
+        return str(seen[0])
+    raise Refused(node, "tensor_branch", why)
 
 
 # --- torch's functions and layers ---
@@ -70,18 +152,14 @@ def torch_call(tr: FileTranslator, node: ast.Call, dotted: str) -> str:
     if dotted.startswith("torch.nn.") and not dotted.startswith(FUNCTIONAL) and name[:1].isupper():
         return layer_call(tr, node, dotted, name)
     if dotted in RANGES and reads_as_numbers(tr, node):
-        return rewrite(
-            tr,
-            node,
-            f"np.{name}",
-            drop=PLACEMENT,
-            add="dtype=np.float32" if name == "linspace" else "",
-        )
+        return operation(tr, node, (RANGES[dotted],), None)
     records = OPERATIONS.get(dotted)
     if name in DATA_DEPENDENT or (dotted == "torch.where" and len(node.args) == 1):
         raise Refused(
             node, "data_dependent_shape", f"the shape of {dotted}'s result depends on values"
         )
+    if dotted in ("torch.allclose", "torch.equal"):
+        raise Refused(node, "tensor_branch", f"{dotted} makes a Python bool of tensors' values")
     if records:
         return operation(tr, node, records, None)
     known = prelude_function(tr, dotted)
@@ -99,6 +177,7 @@ def layer_call(tr: FileTranslator, node: ast.Call, dotted: str, name: str) -> st
     definition = tr.library.definitions.get(name)
     if definition is None or not definition.is_class:
         raise Refused(node, "unsupported_layer", f"{dotted} is not known")
+    check_supported(tr, node, definition)
     add = f"rngs={tr.rngs(node)}" if tr.project.builds(tr.unit, node) else ""
     return rewrite(tr, node, tr.use(name), drop=PLACEMENT, add=add)
 
@@ -200,7 +279,9 @@ def tensor_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> st
     name = func.attr
     if name in ("item", "tolist") and is_host_value(tr, func.value):
         return f"{tr.operand(func.value)}.{name}()"
-    if name in ("item", "tolist", "numpy"):
+    if name == "item":
+        return fixed_value(tr, node, ".item() reads a tensor's value")
+    if name in ("tolist", "numpy", "allclose", "equal"):
         raise Refused(node, "tensor_branch", f".{name}() reads a tensor's value")
     if name in DATA_DEPENDENT:
         raise Refused(

@@ -51,7 +51,8 @@ def _needs_constructor(tr: FileTranslator, node: ast.ClassDef, lines: list[str])
     if lines:
         return True
     inherits = tr.project.takes_rngs(node)
-    return not inherits and _is_passed_on(tr, node)
+    acts = any(isinstance(s, ast.FunctionDef) for s in node.body)
+    return not inherits and acts and _is_passed_on(tr, node)
 
 
 def _is_passed_on(tr: FileTranslator, node: ast.ClassDef) -> bool:
@@ -81,10 +82,10 @@ def _with_constructor(tr: FileTranslator, node: ast.ClassDef, text: str, lines: 
     indent = tr.source.indent(first)
     inherits = tr.project.takes_rngs(node)
     if inherits:
-        head = "def __init__(self, *args, rngs: nnx.Rngs | None = None, **kwargs):"
+        head = f"def __init__(self, *args, {_rngs(tr)}, **kwargs):"
         lines = ["super().__init__(*args, rngs=rngs, **kwargs)", *lines]
     else:
-        head = "def __init__(self, *, rngs: nnx.Rngs | None = None):"
+        head = f"def __init__(self, *, {_rngs(tr)}):"
     body = "".join(f"\n{indent}    {line}" for line in lines)
     if not lines:
         body = f"\n{indent}    super().__init__()"
@@ -97,6 +98,9 @@ def function(tr: FileTranslator, node: ast.FunctionDef | ast.AsyncFunctionDef) -
     if isinstance(tr.source.parents.get(node), ast.Module) and _belongs_to_harness(tr, node):
         return REMOVED
     if tr.initial.function(tr.unit, node):
+        return REMOVED
+    if isinstance(node, ast.FunctionDef) and tr.initial.serves(tr.unit, node):
+        tr.notes.append(f"{tr.unit.path}:{node.lineno}: {node.name} only serves initial values")
         return REMOVED
     owner = tr.project.method_owner(tr.unit, node)
     if owner is not None and node.name in _HOOKS and node.name != "extra_repr":
@@ -149,6 +153,11 @@ def _drops(tr: FileTranslator, node: ast.expr) -> bool:
     raise Refused(node, "unsupported_construct", f"the decorator {dotted}")
 
 
+def _rngs(tr: FileTranslator) -> str:
+    """The parameter for the key stream, which layers of Flax can't do without."""
+    return "rngs: nnx.Rngs" if tr.idioms.applied else "rngs: nnx.Rngs | None = None"
+
+
 def _with_rngs(tr: FileTranslator, node: Function, text: str) -> str:
     """Add the keyword ``rngs`` to the parameters of a rendered function."""
     args = node.args
@@ -156,7 +165,7 @@ def _with_rngs(tr: FileTranslator, node: Function, text: str) -> str:
         raise Refused(
             node, "unsupported_construct", "a parameter of this name is already there: rngs"
         )
-    new = "rngs: nnx.Rngs | None = None" if not isinstance(node, ast.Lambda) else "rngs=None"
+    new = _rngs(tr) if not isinstance(node, ast.Lambda) else "rngs=None"
     if not args.kwonlyargs and not args.vararg:
         new = f"*, {new}"
     opened, closed = _parameter_list(text, isinstance(node, ast.Lambda))

@@ -18,7 +18,12 @@ _WRITE = re.compile(r"(?P<left>[\w.\[\]]+) (?P<sign>\+|-|\*|/|\*\*)?= (?P<right>
 
 
 def hold(tr: FileTranslator, node: ast.stmt, text: str) -> str:
-    """The text of a statement whose results get no gradient."""
+    """The text of a statement whose results get no gradient.
+
+    Where a model is built nothing has a gradient.
+    """
+    if tr.in_constructor(node) or _makes_parameter(tr, node):
+        return text
     if isinstance(node, ast.Return):
         return f"return {held(tr, node.value, text.removeprefix('return').lstrip())}".rstrip()
     if tr.detached == "function" and _stays_inside(node):
@@ -29,6 +34,12 @@ def hold(tr: FileTranslator, node: ast.stmt, text: str) -> str:
     if isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)):
         return _hold_write(tr, node, text)
     return text
+
+
+def _makes_parameter(tr: FileTranslator, node: ast.stmt) -> bool:
+    value = node.value if isinstance(node, ast.Assign) else None
+    dotted = tr.names.torch(value.func) if isinstance(value, ast.Call) else None
+    return dotted is not None and dotted.endswith(".Parameter")
 
 
 def _stays_inside(node: ast.stmt) -> bool:
@@ -49,16 +60,20 @@ def held(tr: FileTranslator, value: ast.expr | None, text: str) -> str:
 
 
 def _holds_arrays(tr: FileTranslator, value: ast.expr) -> bool:
-    """Whether a value is a tensor or a sequence of nothing but tensors."""
+    """Whether a value is a tensor, or a tree that has tensors and no texts as far as it was seen."""
     if tr.is_tensor(value):
         return True
     fact = tr.facts.of(value)
     if fact is None:
         called = isinstance(value, ast.Call) and isinstance(value.func, (ast.Name, ast.Attribute))
         return called and "module" in tr.kinds(value.func)  # type: ignore[attr-defined]
-    items = fact.get("items") or []
-    kinds = {item["kind"] for item in items}
-    return fact["kind"] in ("tuple", "list") and "tensor" in kinds and kinds <= {"tensor", "none"}
+    kinds = {item["kind"] for item in fact.get("items") or ()}
+    if fact["kind"] in ("tuple", "list") and "tensor" in kinds:
+        return kinds <= {"tensor", "none"}
+    return fact["kind"] in _TREES and bool(kinds or fact["kind"] == "dict") and kinds <= _TREES
+
+
+_TREES = frozenset({"tuple", "list", "dict"})
 
 
 def _is_write(tr: FileTranslator, node: ast.Assign) -> bool:

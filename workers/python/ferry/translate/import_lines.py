@@ -9,7 +9,9 @@ from ferry.translate.names import canonical, is_torch
 from ferry.translate.translator import REMOVED, FileTranslator, Refused
 
 # packages that a port may import: these are in the jax environment
-PORTABLE = frozenset({"numpy", "einops", "jax", "flax", "optax", "scipy"})
+PORTABLE = frozenset(
+    {"numpy", "einops", "jax", "flax", "optax", "scipy", "packaging", "typing_extensions"}
+)
 IMPORTS_MARK = "\0imports\0"
 
 
@@ -19,6 +21,14 @@ def import_(tr: FileTranslator, node: ast.Import) -> str | None:
     if len(kept) == len(node.names):
         return None
     return _import_text(tr, node, [f"import {', '.join(map(_alias, kept))}"] if kept else [])
+
+
+def works(tr: FileTranslator, node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether the port can do without an import, or have it. Raises Refused where it needs it."""
+    if isinstance(node, ast.ImportFrom):
+        module = node.module or ""
+        return bool(node.level) or is_torch(module) or _importable(tr, node, node.names[0], module)
+    return all(is_torch(a.name) or _importable(tr, node, a, a.name) for a in node.names)
 
 
 def import_from(tr: FileTranslator, node: ast.ImportFrom) -> str | None:
@@ -32,7 +42,21 @@ def import_from(tr: FileTranslator, node: ast.ImportFrom) -> str | None:
     if torch:
         return _import_text(tr, node, [])
     kept = [a for a in node.names if _importable(tr, node, a, module)]
-    return None if kept == node.names else _import_text(tr, node, [])
+    kept = [a for a in kept if _is_there(tr, module, a)]
+    if kept == node.names:
+        return None
+    lines = [f"from {module} import {', '.join(map(_alias, kept))}"] if kept else []
+    return _import_text(tr, node, lines)
+
+
+def _is_there(tr: FileTranslator, module: str, alias: ast.alias) -> bool:
+    """Whether the port has what an import of a sliced package names; what nothing used it has not."""
+    own = {name.partition(".")[0] for name in tr.project.modules}
+    if module.partition(".")[0] not in own or alias.name == "*":
+        return True
+    unit = tr.project.modules.get(module)
+    bound = unit.source.bound_names(unit.source.tree) if unit is not None else frozenset()
+    return alias.name in bound or f"{module}.{alias.name}" in tr.project.modules
 
 
 def _importable(tr: FileTranslator, node: ast.stmt, alias: ast.alias, module: str) -> bool:

@@ -71,20 +71,24 @@ class Initial:
         """Whether a statement, outside of forward, only sets initial values."""
         function = unit.source.function_of(node)
         if isinstance(function, ast.FunctionDef) and not self._project.is_constructor(function):
-            return self._initialises_argument(unit, node, function)
+            return _calls_init(unit, node)
         if isinstance(node, (ast.Assign, ast.AnnAssign)):
             return self._fills_any(unit, [node])
         return self._harmless(unit, node) and self._fills_any(unit, [node])
 
-    def _initialises_argument(self, unit: Unit, node: ast.stmt, function: ast.FunctionDef) -> bool:
-        """Whether a statement of a helper calls ``nn.init`` on a layer that it was handed."""
-        if self._project.self_name(unit, function) is not None or not isinstance(node, ast.Expr):
-            return False
-        call = node.value
-        if not isinstance(call, ast.Call):
-            return False
-        dotted = unit.names.torch(call.func) or ""
-        return dotted.startswith("torch.nn.init.") and dotted.endswith("_")
+    def serves(self, unit: Unit, node: ast.FunctionDef) -> bool:
+        """Whether a function is only called by those that set initial values."""
+        users = [
+            (other, place)
+            for other in self._project.units.values()
+            for place in ast.walk(other.source.tree)
+            if _names(place) == node.name and place not in ast.walk(node)
+        ]
+        return bool(users) and all(self._is_inside(other, place) for other, place in users)
+
+    def _is_inside(self, unit: Unit, node: ast.AST) -> bool:
+        scopes = [a for a in unit.source.ancestors(node) if isinstance(a, ast.FunctionDef)]
+        return any(self.function(unit, scope) for scope in scopes)
 
     def _harmless(self, unit: Unit, node: ast.stmt) -> bool:
         if isinstance(node, (ast.Pass, ast.Return)):
@@ -154,6 +158,21 @@ class Initial:
             "weight",
             "bias",
         )
+
+
+def _calls_init(unit: Unit, node: ast.stmt) -> bool:
+    """Whether a statement is a call of ``nn.init``."""
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+        return False
+    dotted = unit.names.torch(node.value.func) or ""
+    return dotted.startswith("torch.nn.init.") and dotted.endswith("_")
+
+
+def _names(node: ast.AST) -> str | None:
+    """The function or method that an expression may name."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def _as_call(unit: Unit, func: ast.expr) -> ast.Call:

@@ -61,6 +61,31 @@ def expression(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
     return value
 
 
+def into_out(tr: FileTranslator, node: ast.Call, value: str) -> str:
+    """``torch.add(x, y, out=z)`` as a statement: z is bound to the new value."""
+    target = next(k.value for k in node.keywords if k.arg == "out")
+    if isinstance(target, ast.Constant):
+        return value
+    statement = tr.source.statement_of(node)
+    alone = isinstance(statement, ast.Expr) and statement.value is node
+    if not alone or not tr.is_tensor(target):
+        raise Refused(node, "unsupported_argument", "out= where the result is used at once")
+    check_alias(tr, node, target, ast.unparse(base_of(target)))
+    dtypes = {(tr.facts.of(a) or {}).get("dtype") for a in (*node.args, target) if tr.is_tensor(a)}
+    if len(dtypes) > 1:
+        value = f"{operand(value)}.astype({tr.operand(target)}.dtype)"
+    return write_back(tr, target, value, node)
+
+
+def into_first(tr: FileTranslator, node: ast.Call, value: str) -> str:
+    """``F.relu_(x)``: x is bound to the new value where the call stands alone."""
+    statement = tr.source.statement_of(node)
+    alone = isinstance(statement, ast.Expr) and statement.value is node
+    target = node.args[0] if node.args else node
+    check_alias(tr, node, target, ast.unparse(base_of(target)) if alone else assigned(tr, node))
+    return write_back(tr, target, value, node) if alone else value
+
+
 def _writes(node: ast.AST | None) -> bool:
     """Whether a node is a call of an in-place method."""
     return (
@@ -100,7 +125,42 @@ def new_value(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str:
         return f"jax.random.bernoulli({keys}, {tr.render(node.args[0])}, {shape}).astype({dtype})"
     if name in ("normal", "uniform"):
         return _drawn(tr, node, receiver, name)
-    return pure_method(tr, node, receiver, name)
+    value = pure_method(tr, node, receiver, name)
+    if _changes_type(tr, node, receiver, name):
+        return f"{operand(value)}.astype({tr.operand(receiver)}.dtype)"
+    return value
+
+
+# methods whose result is of truth values, which a tensor written in place stores in its own type
+_TRUTHS = frozenset(
+    [
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "not_equal",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+        "logical_not",
+    ]
+)
+
+
+def _changes_type(tr: FileTranslator, node: ast.Call, receiver: ast.expr, name: str) -> bool:
+    """Whether a method's result may be of another type than the tensor that it is written to."""
+    own = (tr.facts.of(receiver) or {}).get("dtype")
+    if name in _TRUTHS:
+        return own != "bool"
+    others = {(tr.facts.of(a) or {}).get("dtype") for a in node.args if tr.is_tensor(a)}
+    floating = str(own).startswith(("float", "bfloat"))
+    return floating and any(str(o).startswith(("float", "bfloat")) and o != own for o in others)
 
 
 def _drawn(tr: FileTranslator, node: ast.Call, receiver: ast.expr, name: str) -> str:
@@ -213,6 +273,8 @@ def _for_all(
     """
     if not tr.is_tensor(node) or _ndim(tr, node) == 0 or (gap and _ndim(tr, node) <= gap):
         return tr.render(node)
+    if _is_one_row(tr, node, gap):
+        return tr.render(node)
     if isinstance(node, ast.Subscript) and ast.unparse(node.slice) == ast.unparse(mask):
         shapes = [(tr.facts.of(n) or {}).get("shapes") for n in (node.value, owner)]
         return tr.render(node.value) if shapes[0] == shapes[1] else None
@@ -224,6 +286,18 @@ def _for_all(
         if None not in sides:
             return f" {_SIGNS[type(node.op)]} ".join(operand(s) for s in sides if s)
     return None
+
+
+def _is_one_row(tr: FileTranslator, node: ast.expr, gap: int) -> bool:
+    """Whether a variable, whose shape is fixed, holds one element for the axes of a mask."""
+    shapes = (tr.facts.of(node) or {}).get("shapes") or []
+    return (
+        isinstance(node, ast.Attribute)
+        and tr.is_variable(node)
+        and len(shapes) == 1
+        and len(shapes[0]) == gap + 1
+        and shapes[0][0] == 1
+    )
 
 
 def augmented(tr: FileTranslator, node: ast.AugAssign) -> str | None:

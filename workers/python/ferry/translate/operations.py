@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 
-from ferry.translate import alias
+from ferry.translate.library import Definition
 from ferry.translate.ops import BindError, Bound, Op, Parameter, bind, expand, fields, is_atom
-from ferry.translate.rewriting import PLACEMENT, rewrite
+from ferry.translate.rewriting import PLACEMENT, placement, rewrite
 from ferry.translate.table import DTYPES, OPERATIONS
 from ferry.translate.translator import FileTranslator, Refused
 
-_HARMLESS = PLACEMENT - {"dtype", "generator", "out"}
+_HARMLESS = PLACEMENT - {"dtype", "generator"}
 _PRELUDE_CALL = re.compile(r"(?<![\w.])([a-z_]\w*)(?=\()")
 _SAFE_PARENTS = (
     ast.Assign,
@@ -48,11 +49,49 @@ def prelude_call(tr: FileTranslator, node: ast.Call, name: str, receiver: ast.ex
         known = keyword.arg is None or keyword.arg in _HARMLESS | {*definition.parameters}
         if not known:
             raise Refused(node, "unsupported_argument", f"{keyword.arg}= is not supported")
-    alias.check_functional(tr, node)
+    if receiver is None:
+        check_supported(tr, node, definition)
     drop = {n for n in _HARMLESS if n not in definition.parameters}
     add = f"rngs={tr.rngs(node)}" if tr.project.draws(tr.unit, node) else ""
     first = tr.render(receiver) if receiver is not None else ""
     return rewrite(tr, node, tr.use(name), drop=drop, add=add, first=first)
+
+
+# arguments that no definition of the prelude takes but at their defaults
+_ONLY_DEFAULT = {
+    "return_indices": (False,),
+    "max_norm": (None,),
+    "scale_grad_by_freq": (False,),
+    "add_bias_kv": (False,),
+    "add_zero_attn": (False,),
+    "proj_size": (0,),
+    "custom_encoder": (None,),
+    "custom_decoder": (None,),
+}
+
+
+def check_supported(tr: FileTranslator, node: ast.Call, definition: Definition) -> None:
+    """Refuse arguments of a prelude definition that it only has for torch's signature."""
+    names = _parameters(definition.text) if definition.is_class else definition.parameters
+    given = dict(zip(names, node.args, strict=False))
+    given |= {k.arg: k.value for k in node.keywords if k.arg is not None}
+    for name, value in given.items():
+        accepted = _ONLY_DEFAULT.get(name)
+        if accepted is None or (isinstance(value, ast.Constant) and value.value in accepted):
+            continue
+        seen = (tr.facts.of(value) or {}).get("values") or []
+        if tr.kinds(value) != {"none"} and seen != list(accepted):
+            text = f"{name}={ast.unparse(value)} is not supported"
+            raise Refused(node, "unsupported_argument", text)
+
+
+@functools.cache
+def _parameters(text: str) -> tuple[str, ...]:
+    """The parameters of a class's constructor, without self, from its text."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            return tuple(a.arg for a in node.args.args[1:])
+    return ()
 
 
 def pure_method(tr: FileTranslator, node: ast.Call, receiver: ast.expr, name: str) -> str:
@@ -70,6 +109,7 @@ def operation(
     tr: FileTranslator, node: ast.Call, records: tuple[Op, ...], receiver: ast.expr | None
 ) -> str:
     """The first record that the call fits, written out."""
+    node = _without_placement(tr, node)
     reason = ""
     for record in records:
         try:
@@ -89,6 +129,24 @@ def operation(
         "unsupported_argument",
         f"this form of {name} is not known{': ' + reason if reason else ''}",
     )
+
+
+def _without_placement(tr: FileTranslator, node: ast.Call) -> ast.Call:
+    """The call without a ``**dd`` that names a place, and a dtype of None."""
+
+    def is_idle(keyword: ast.keyword) -> bool:
+        given = placement(tr, keyword.value) if keyword.arg is None else None
+        if given is None:
+            return False
+        dtype = given.get("dtype")
+        return dtype is None or tr.kinds(dtype) == {"none"}
+
+    kept = [k for k in node.keywords if not is_idle(k)]
+    if len(kept) == len(node.keywords):
+        return node
+    plain = ast.copy_location(ast.Call(node.func, node.args, kept), node)
+    tr.source.parents[plain] = tr.source.parents[node]
+    return plain
 
 
 def _holds(tr: FileTranslator, condition: str, bound: Bound) -> bool:
@@ -113,6 +171,8 @@ def _holds(tr: FileTranslator, condition: str, bound: Bound) -> bool:
         return isinstance(node, (ast.List, ast.Tuple)) or bool(tr.kinds(node) & {"list", "tuple"})
     if kind == "int":
         return not (isinstance(node, ast.Constant) and node.value is None)
+    if kind == "integer":
+        return str((tr.facts.of(node) or {}).get("dtype")).startswith(("int", "uint", "bool"))
     if kind == "complex":
         return (tr.names.torch(node) or "").startswith(("torch.complex", "torch.cfloat"))
     if kind == "dtype":
@@ -146,8 +206,6 @@ def write(tr: FileTranslator, node: ast.Call, record: Op, bound: Bound) -> str:
     used = fields(record.to) | record.fixed()
     for name, value in bound.values.items():
         _check_unused(node, params[name], value, used)
-    if "inplace" in bound.values:
-        alias.check_functional(tr, node)
 
     def one(name: str, as_operand: bool) -> str | None:
         if name == "rngs":

@@ -14,7 +14,7 @@ parentheses where needed), ``{x|d}`` with a default, ``{x?, axis=%}`` text only 
 argument was given, with ``%`` for it. Bare names of the prelude in it are found by parsing.
 
 An overload has ``when``: ``dim`` given, ``!dim`` absent, ``other:tensor`` the fact's kind,
-``other:!tensor``, ``dtype:complex`` a dtype of complex numbers; several are joined by commas,
+``other:!tensor``, ``input:integer`` a tensor of integers, ``dtype:complex`` a dtype of complex numbers; several are joined by commas,
 and the first record that fits is taken.
 """
 
@@ -115,6 +115,8 @@ def bind(op: Op, receiver: ast.expr | None, call: ast.Call) -> Bound:
     for keyword in call.keywords:
         if keyword.arg is None:
             raise BindError("a ** argument")
+        if keyword.arg == "out":
+            continue  # where the result goes is the statement's affair
         name = keyword.arg if keyword.arg in by_name else _ALIASES.get(keyword.arg, keyword.arg)
         if name not in by_name or name in bound.values:
             raise BindError(f"the argument {keyword.arg!r}")

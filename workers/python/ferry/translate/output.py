@@ -129,7 +129,7 @@ class Writer:
         lines = text.splitlines(keepends=True)
         at = end_of_imports(text)
         blank = sum(1 for _ in itertools.takewhile(lambda line: not line.strip(), lines[at:]))
-        block = f"\n\n{_HEADER}\n\n\n{body}\n" + "\n" * max(2 - blank, 0)
+        block = f"\n{_HEADER}\n\n\n{body}\n" + "\n" * max(2 - blank, 0)
         self.inserted[file.path] = (at, at + block.count("\n"))
         return "".join([*lines[:at], block, *lines[at:]])
 

@@ -83,9 +83,13 @@ class Project:
         for tensor in tensors:
             attribute = tensor["name"].rsplit(".", 1)[-1]
             self.tensor_kinds.setdefault(attribute, set()).add(tensor["kind"])
+        paths = (m["path"] for m in facts.get("modules") or ())
+        self.module_names = {path.rsplit(".", 1)[-1] for path in paths}
         self.module_classes = self._find_module_classes()
         self.keyed: set[ast.AST] = set()
         self._builders: set[ast.AST] = set()
+        self.carriers: dict[ast.AST, str] = {}
+        self.stream_owners: set[str] = set()
         self._find_keyed()
 
     # --- names of the source itself ---
@@ -235,7 +239,46 @@ class Project:
             self._builders.add(function)
             self.keyed.add(function)
         elif (passes or self.draws(unit, call)) and self.self_name(unit, function) is None:
+            if function not in self.keyed and self._is_carried(unit, function):
+                return
             self.keyed.add(function)
+
+    def _is_carried(self, unit: Unit, function: Function) -> bool:
+        """Whether a function that is called through a variable is handed a module with a stream.
+
+        Such a module is noted: its class keeps the stream that its constructor was given.
+        """
+        if function in self.carriers:
+            return True
+        if isinstance(function, ast.Lambda) or not self._is_handed_around(function.name):
+            return False
+        for arg in function.args.args:
+            uses = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == arg.arg]
+            facts = [f for f in map(unit.facts.of, uses) if f is not None]
+            if facts and all(f["kind"] == "module" for f in facts):
+                self.carriers[function] = arg.arg
+                for fact in facts:
+                    self.stream_owners.update(fact.get("classes") or [str(fact.get("cls"))])
+                return True
+        return False
+
+    def _is_handed_around(self, name: str) -> bool:
+        """Whether any file names a function without calling it."""
+        return any(
+            isinstance(n, ast.Name)
+            and n.id == name
+            and isinstance(n.ctx, ast.Load)
+            and not (isinstance(p := unit.source.parents[n], ast.Call) and p.func is n)
+            for unit in self.units.values()
+            for n in ast.walk(unit.source.tree)
+        )
+
+    def keeps_stream(self, owner: ast.ClassDef) -> bool:
+        """Whether a function that is handed modules of a class draws from their stream."""
+        if not self.stream_owners:
+            return False
+        unit = self.module_classes.get(owner) or self.unit_of(owner)
+        return f"{module_name(unit.path)}.{owner.name}" in self.stream_owners
 
     def self_name(self, unit: Unit, function: Function) -> str | None:
         """The name of ``self`` in a method of a module class, or in a function inside one."""

@@ -42,9 +42,10 @@ def rewrite(
     arguments: list[ast.AST] = sorted([*node.args, *node.keywords], key=source.span)
     if not isinstance(node.func, (ast.Name, ast.Attribute)):
         opened = _argument_start(tr, node)
-    kept = [a for a in arguments if not (isinstance(a, ast.keyword) and a.arg in drop)]
-    if len(kept) < len(arguments):
-        body = ", ".join(tr.render(a) for a in kept)
+    kept = [a for a in arguments if not (isinstance(a, ast.keyword) and _drops(tr, a, drop))]
+    placed = {a: _unplaced(tr, a) for a in kept if "device" in drop and _may_place(tr, a)}
+    if len(kept) < len(arguments) or placed:
+        body = ", ".join(placed.get(a) or tr.render(a) for a in kept)
     else:
         body = source_body(tr, opened, closed, arguments)
     if first:
@@ -53,6 +54,52 @@ def rewrite(
         lone = len(kept) == 1 and isinstance(kept[0], ast.GeneratorExp)
         body = append_argument(f"({body})" if lone and not body.startswith("(") else body, add)
     return f"{func}({body})"
+
+
+def _drops(tr: FileTranslator, keyword: ast.keyword, drop: Collection[str]) -> bool:
+    """Whether an argument goes: by its name, or as a mapping of nothing but such names."""
+    if keyword.arg is not None:
+        return keyword.arg in drop
+    given = placement(tr, keyword.value)
+    return given is not None and given.keys() <= set(drop)
+
+
+def _may_place(tr: FileTranslator, node: ast.AST) -> bool:
+    """Whether ``**kwargs`` was seen to hold a place or a dtype beside other arguments."""
+    if not isinstance(node, ast.keyword) or node.arg is not None:
+        return False
+    return not PLACEMENT.isdisjoint((tr.facts.of(node.value) or {}).get("keys") or ())
+
+
+def _unplaced(tr: FileTranslator, node: ast.AST) -> str:
+    assert isinstance(node, ast.keyword)
+    return f"**{tr.use('without_placement')}({tr.render(node.value)})"
+
+
+def placement(tr: FileTranslator, node: ast.expr) -> dict[str, ast.expr] | None:
+    """The entries of ``dd`` in ``f(**dd)``, where ``dd = {"device": ..., "dtype": ...}`` stands in
+    the function around and says only where and how to store; else None."""
+    function = tr.source.function_of(node)
+    if not isinstance(node, ast.Name) or function is None:
+        return None
+    stores = [
+        n.value
+        for n in ast.walk(function)
+        if isinstance(n, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == node.id for t in n.targets)
+    ]
+    if len(stores) != 1:
+        return None
+    made = stores[0]
+    if isinstance(made, ast.Dict):
+        keys = [k.value if isinstance(k, ast.Constant) else None for k in made.keys]
+        values = made.values
+    elif isinstance(made, ast.Call) and ast.unparse(made.func) == "dict" and not made.args:
+        keys, values = [k.arg for k in made.keywords], [k.value for k in made.keywords]
+    else:
+        return None
+    entries = {str(k): v for k, v in zip(keys, values, strict=True)}
+    return entries if entries.keys() <= PLACEMENT else None
 
 
 def _end(tr: FileTranslator, node: ast.AST) -> int:

@@ -10,38 +10,34 @@ from ferry.translate import (
     blocks,
     calls,
     classes,
+    idiom_write,
     import_lines,
     inplace,
     statements,
 )
-from ferry.translate.translator import FileTranslator, Rule
-
-
-def _conditional(tr: FileTranslator, node: ast.IfExp) -> str | None:
-    attributes.conditional(tr, node)
-    return None
-
+from ferry.translate.translator import Rule
 
 RULES: Mapping[type[ast.AST], tuple[Rule, ...]] = {
     ast.Import: (import_lines.import_,),
     ast.ImportFrom: (import_lines.import_from,),
-    ast.Assign: (statements.initialises, statements.assign),
+    ast.Assign: (statements.initialises, idiom_write.assign, statements.assign),
     ast.AnnAssign: (statements.annotated,),
     ast.AugAssign: (inplace.augmented,),
     ast.Expr: (statements.initialises, statements.expression),
     ast.If: (statements.initialises, blocks.branch),
     ast.For: (statements.frozen_loop, statements.initialises),
     ast.While: (blocks.loop,),
+    ast.Try: (blocks.guarded_import,),
     ast.With: (statements.initialises, blocks.with_),
     ast.Assert: (blocks.assertion,),
     ast.ClassDef: (classes.class_,),
     ast.FunctionDef: (classes.function,),
     ast.AsyncFunctionDef: (classes.function,),
     ast.Lambda: (classes.lambda_,),
-    ast.Call: (calls.call,),
-    ast.Name: (attributes.name,),
-    ast.Attribute: (attributes.attribute,),
-    ast.Subscript: (attributes.subscript,),
+    ast.Call: (idiom_write.call, calls.call),
+    ast.Name: (idiom_write.name, attributes.name),
+    ast.Attribute: (idiom_write.attribute, attributes.attribute),
+    ast.Subscript: (idiom_write.subscript, attributes.subscript),
     ast.Compare: (attributes.compare,),
-    ast.IfExp: (_conditional,),
+    ast.IfExp: (attributes.conditional,),
 }

@@ -30,6 +30,10 @@ def assign(tr: FileTranslator, node: ast.Assign) -> str | None:
         return inplace.set_masked(tr, target, "", node.value, node)
     if isinstance(target, ast.Subscript) and tr.is_tensor(target.value):
         return inplace.set_item(tr, target, "set", tr.render(node.value), node)
+    if isinstance(target, ast.Attribute) and target.attr in ("__defaults__", "__code__"):
+        tr.refuse(
+            node, "a function is changed; say so where it is made, as in namedtuple(defaults=)"
+        )
     if isinstance(target, ast.Attribute) and target.attr == "data" and tr.is_tensor(target.value):
         return inplace.set_data(tr, target, tr.render(node.value), node)
     if _is_requires_grad(target) and tr.is_variable(target.value):  # type: ignore[attr-defined]
@@ -37,6 +41,8 @@ def assign(tr: FileTranslator, node: ast.Assign) -> str | None:
     if isinstance(target, ast.Attribute) and tr.module_class(node) is not None:
         return assign_attribute(tr, node, target, node.value)
     if isinstance(target, (ast.Tuple, ast.List)):
+        if any(isinstance(t, ast.Subscript) and tr.is_tensor(t.value) for t in target.elts):
+            tr.refuse(node, "elements of a tensor among several targets; assign them one by one")
         replaced: dict[ast.AST, str] = {
             t: inplace.lvalue(tr, t) for t in target.elts if tr.is_variable(t)
         }
@@ -172,9 +178,11 @@ def _data_after_none(tr: FileTranslator, target: ast.Attribute, value: ast.expr)
     start = tr.source.span(target)[0]
     text = ast.unparse(target)
     for node in ast.walk(function):
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)):
             continue
-        if node.value.value is not None or ast.unparse(node.targets[0]) != text:
+        first = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        is_none = isinstance(node.value, ast.Constant) and node.value.value is None
+        if not is_none or ast.unparse(first) != text:
             continue
         statement = tr.source.statement_of(target)
         if tr.source.span(node)[0] < start and not exclusive(tr, node, statement):
@@ -352,7 +360,7 @@ def start_lines(tr: FileTranslator, owner: ast.ClassDef) -> list[str]:
         for n in body
     ):
         lines.append("self.deterministic = False")
-    if any(_draws_by_self(tr, n) for n in body):
+    if tr.project.keeps_stream(owner) or any(_draws_by_self(tr, n) for n in body):
         lines.append("self.rngs = rngs")
     return lines
 

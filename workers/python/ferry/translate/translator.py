@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ferry.translate import detached, library, tidy
+from ferry.translate.advice import advised
+from ferry.translate.idiom import Idioms
 from ferry.translate.initial import Initial
 from ferry.translate.names import canonical, is_torch
 from ferry.translate.ops import operand
@@ -49,6 +51,7 @@ class Refusal:
     line: int
     text: str
     why: str
+    at: ast.AST | None = field(default=None, compare=False)  # the statement that was given up
 
     def to_json(self) -> dict[str, Any]:
         """As in the step's result."""
@@ -57,7 +60,7 @@ class Refusal:
             "file": self.file,
             "line": self.line,
             "text": self.text,
-            "why": self.why,
+            "why": advised(self.code, self.why),
         }
 
 
@@ -113,7 +116,12 @@ class FileTranslator:
         renames: Renames,
         initial: Initial,
         rules: Mapping[type[ast.AST], tuple[Rule, ...]],
+        idioms: Idioms,
+        holes: Mapping[ast.AST, str],
     ) -> None:
+        """`holes` has the new texts of statements that are given up."""
+        self.idioms = idioms
+        self._holes = holes
         self.project = project
         self.unit = unit
         self.source = unit.source
@@ -137,6 +145,8 @@ class FileTranslator:
         """The node's new text (see the module's text)."""
         if not isinstance(node, ast.stmt):
             return self._render_by_rules(node)
+        if node in self._holes:
+            return self._holes[node]
         self.current = node
         mark = len(self.refusals)
         try:
@@ -144,11 +154,18 @@ class FileTranslator:
             if self.detached and text != REMOVED:
                 text = detached.hold(self, node, text)
         except Refused as refused:
-            self.add_refusal(refused.node, refused.code, refused.why)
+            self.add_refusal(refused.node, refused.code, refused.why, node)
             text = self.source.segment(node)
         return self._forgive(node, text, mark)
 
     def _render_by_rules(self, node: ast.AST) -> str:
+        edit = self.idioms.edit(node)
+        if edit is None:
+            return self._render_plain(node)
+        plain = self.render(edit.of) if edit.of is not None else self._render_plain(node)
+        return edit.text.replace("{}", "" if plain == REMOVED else plain).rstrip()
+
+    def _render_plain(self, node: ast.AST) -> str:
         for rule in self._rules.get(type(node), ()):
             text = rule(self, node)
             if text is not None:
@@ -160,6 +177,8 @@ class FileTranslator:
         start, end = self.source.span(node)
         if isinstance(node, ast.JoinedStr):
             return self.source.text[start:end]
+        if isinstance(node, ast.Attribute) and node in self.idioms.reads:
+            return f"{self.render(node.value)}.{self.idioms.reads[node].name}"
         return self.splice(start, end, positioned_children(node), replace or {})
 
     def splice(
@@ -200,10 +219,10 @@ class FileTranslator:
         """Give a statement up as a construct that is not supported."""
         raise Refused(node, "unsupported_construct", why)
 
-    def add_refusal(self, node: ast.AST, code: str, why: str) -> None:
-        """Record that a construct stands in the way."""
+    def add_refusal(self, node: ast.AST, code: str, why: str, at: ast.AST) -> None:
+        """Record that a construct stands in the way, and the statement given up for it."""
         line = getattr(node, "lineno", 1)
-        refusal = Refusal(code, self.unit.path, line, self.source.line_text(line), why)
+        refusal = Refusal(code, self.unit.path, line, self.source.line_text(line), why, at)
         if refusal not in self.refusals:
             self.refusals.append(refusal)
 
@@ -379,6 +398,8 @@ class FileTranslator:
             return frozenset(["tensor"])
         if node.attr in self.project.tensor_kinds and "module" in self.kinds(node.value):
             return frozenset(["tensor"])
+        if node.attr in self.project.module_names and self.kinds(node.value) == {"module"}:
+            return frozenset(["module"])
         return frozenset()
 
     # --- where a node is ---
@@ -400,6 +421,8 @@ class FileTranslator:
         while function is not None:
             if function in self.project.keyed:
                 return "rngs"
+            if function in self.project.carriers:
+                return f"{self.project.carriers[function]}.rngs"
             name = self.project.self_name(self.unit, function)
             if name is not None:
                 return f"{name}.rngs"

@@ -5,7 +5,7 @@ the prelude with torch's own signature needs no record: only its spelling change
 from __future__ import annotations
 
 from ferry.translate.ops import Op
-from ferry.translate.table import create, index, meta, nn, pointwise, reduce, shape
+from ferry.translate.table import create, index, linalg, meta, nn, pointwise, reduce, shape
 
 RECORDS: tuple[Op, ...] = (
     *create.RECORDS,
@@ -13,6 +13,7 @@ RECORDS: tuple[Op, ...] = (
     *index.RECORDS,
     *reduce.RECORDS,
     *pointwise.RECORDS,
+    *linalg.RECORDS,
     *nn.RECORDS,
     *meta.RECORDS,
 )

@@ -6,8 +6,8 @@ from ferry.translate.ops import Op
 
 # what every factory of torch takes besides its own parameters
 _PLACE = "layout:ignore=None device:ignore=None requires_grad:ignore=False pin_memory:ignore=False"
-_TAIL = f"* out:refuse=None dtype=None {_PLACE} memory_format:ignore=None"
-_DRAW = f"* generator:refuse=None out:refuse=None dtype=None {_PLACE} memory_format:ignore=None"
+_TAIL = f"* dtype=None {_PLACE} memory_format:ignore=None"
+_DRAW = f"* generator:refuse=None dtype=None {_PLACE} memory_format:ignore=None"
 _SELF_TAIL = f"* dtype=None {_PLACE}"
 
 RECORDS = (
@@ -37,7 +37,7 @@ RECORDS = (
     ),
     Op(
         "Tensor.new_zeros Tensor.new_empty",
-        f"input *size:shape {_SELF_TAIL}",
+        f"input:ignore *size:shape {_SELF_TAIL}",
         "jnp.zeros({size}, dtype={dtype})",
     ),
     Op(
@@ -46,7 +46,11 @@ RECORDS = (
         "jnp.ones({size}, dtype={input.}.dtype)",
         when="!dtype",
     ),
-    Op("Tensor.new_ones", f"input *size:shape {_SELF_TAIL}", "jnp.ones({size}, dtype={dtype})"),
+    Op(
+        "Tensor.new_ones",
+        f"input:ignore *size:shape {_SELF_TAIL}",
+        "jnp.ones({size}, dtype={dtype})",
+    ),
     Op(
         "Tensor.new_full",
         f"input size:shape fill_value {_SELF_TAIL}",
@@ -55,7 +59,7 @@ RECORDS = (
     ),
     Op(
         "Tensor.new_full",
-        f"input size:shape fill_value {_SELF_TAIL}",
+        f"input:ignore size:shape fill_value {_SELF_TAIL}",
         "jnp.full({size}, {fill_value}, dtype={dtype})",
     ),
     Op(
@@ -63,6 +67,11 @@ RECORDS = (
         f"input data {_SELF_TAIL}",
         "jnp.array({data}, dtype={input.}.dtype)",
         when="!dtype",
+    ),
+    Op(
+        "Tensor.new_tensor",
+        f"input:ignore data {_SELF_TAIL}",
+        "jnp.array({data}, dtype={dtype})",
     ),
     Op(
         "torch.arange",
@@ -80,6 +89,11 @@ RECORDS = (
         f"start end steps {_TAIL}",
         "jnp.linspace({start}, {end}, {steps}{dtype?, dtype=%})",
     ),
+    Op(
+        "torch.logspace",
+        f"start end steps base=10.0 {_TAIL}",
+        "jnp.logspace({start}, {end}, {steps}{base?, base=%}{dtype?, dtype=%})",
+    ),
     Op("torch.eye", f"n m=None {_TAIL}", "jnp.eye({n}{m?, %}{dtype?, dtype=%})"),
     Op(
         "torch.tensor torch.as_tensor torch.scalar_tensor",
@@ -90,9 +104,14 @@ RECORDS = (
     Op("torch.tensor torch.as_tensor", f"data {_TAIL}", "{data.}.astype({dtype})", when="dtype"),
     Op("torch.tensor torch.as_tensor", f"data {_TAIL}", "{data}"),
     Op("torch.from_numpy", "ndarray", "jnp.asarray({ndarray})"),
-    Op("torch.FloatTensor", "data", "jnp.asarray({data}, dtype=jnp.float32)", when="data:sequence"),
+    Op(
+        "torch.FloatTensor torch.Tensor",
+        "data",
+        "jnp.asarray({data}, dtype=jnp.float32)",
+        when="data:sequence",
+    ),
     Op("torch.LongTensor", "data", "jnp.asarray({data}, dtype=int)", when="data:sequence"),
-    Op("torch.FloatTensor", "*size:shape", "jnp.zeros({size}, dtype=jnp.float32)"),
+    Op("torch.FloatTensor torch.Tensor", "*size:shape", "jnp.zeros({size}, dtype=jnp.float32)"),
     Op(
         "torch.randn",
         f"*size:shape {_DRAW}",

@@ -20,13 +20,13 @@ RECORDS = (
         when="dtype:dtype",
     ),
     Op("Tensor.to", f"input other {_TO}", "{input.}.astype({other.}.dtype)", when="other:tensor"),
-    Op("Tensor.to", f"input device:ignore=None {_TO}", "{input}", when="device:device"),
     Op(
         "Tensor.to",
         f"input device:ignore dtype {_TO}",
         "{input.}.astype({dtype})",
-        when="device:device",
+        when="device:device,dtype:dtype",
     ),
+    Op("Tensor.to", f"input device:ignore=None {_TO}", "{input}", when="device:device"),
     Op("Tensor.to", f"input * device:ignore=None dtype {_TO}", "{input.}.astype({dtype})"),
     Op("Tensor.type_as", "input other", "{input.}.astype({other.}.dtype)"),
     Op("Tensor.float", f"input {_TO}", "{input.}.astype(jnp.float32)"),
@@ -36,6 +36,7 @@ RECORDS = (
     Op("Tensor.int", f"input {_TO}", "{input.}.astype(jnp.int32)"),
     Op("Tensor.long", f"input {_TO}", "{input.}.astype(int)"),
     Op("Tensor.short", f"input {_TO}", "{input.}.astype(jnp.int16)"),
+    Op("Tensor.char", f"input {_TO}", "{input.}.astype(jnp.int8)"),
     Op("Tensor.byte", f"input {_TO}", "{input.}.astype(jnp.uint8)"),
     Op("Tensor.bool", f"input {_TO}", "{input.}.astype(bool)"),
     Op(
@@ -43,6 +44,7 @@ RECORDS = (
         "input device:ignore=None non_blocking:ignore=False memory_format:ignore=None",
         "{input}",
     ),
+    Op("Tensor.to_sparse Tensor.to_dense", "input", "{input}"),
     Op("Tensor.detach torch.detach", "input", "lax.stop_gradient({input})"),
     Op("Tensor.requires_grad_", "input requires_grad:ignore=True", "{input}"),
     Op(
@@ -50,7 +52,7 @@ RECORDS = (
         "data requires_grad:ignore=False volatile:ignore=False",
         "{data}",
     ),
-    Op("Tensor.get_device", "input", "-1", result="int"),
+    Op("Tensor.get_device", "input:ignore", "-1", result="int"),
     Op(
         "Tensor.is_floating_point torch.is_floating_point",
         "input",
@@ -60,6 +62,20 @@ RECORDS = (
     Op("Tensor.is_complex torch.is_complex", "input", "jnp.iscomplexobj({input})", result="bool"),
     Op("torch.is_tensor", "obj", "isinstance({obj}, jax.Array)", result="bool"),
     Op("torch.numel", "input", "{input.}.size", result="int"),
+    Op("torch.get_default_dtype", "", "jnp.result_type(float)", result="dtype"),
+    Op("torch.promote_types", "type1 type2", "jnp.promote_types({type1}, {type2})", result="dtype"),
+    Op(
+        "torch.result_type",
+        "tensor1 tensor2",
+        "jnp.result_type({tensor1}, {tensor2})",
+        result="dtype",
+    ),
+    Op(
+        "Tensor.is_contiguous",
+        "input:ignore memory_format:ignore=None",
+        "True",
+        result="bool",
+    ),
     Op("torch.finfo", "type", "jnp.finfo({type})", result="other"),
     Op("torch.iinfo", "type", "jnp.iinfo({type})", result="other"),
     Op("torch.Size", "sizes", "tuple({sizes})", result="size"),
@@ -74,6 +90,15 @@ RECORDS = (
         "",
         "False",
         result="bool",
+    ),
+    Op("torch.is_grad_enabled", "", "True", result="bool"),
+    Op(
+        "torch.utils._pytree.register_pytree_node",
+        "cls flatten_fn unflatten_fn * serialized_type_name:ignore=None "
+        "flatten_with_keys_fn:ignore=None to_dumpable_context:ignore=None "
+        "from_dumpable_context:ignore=None",
+        "register_tree({cls}, {flatten_fn}, {unflatten_fn})",
+        result="none",
     ),
     Op("torch.broadcast_shapes", "*shapes:raw", "jnp.broadcast_shapes({shapes})", result="size"),
     Op("torch.device", "type:ignore index:ignore=None", "None", result="none"),

@@ -74,6 +74,12 @@ RECORDS = (
         "jax.nn.log_softmax({input.}.astype({dtype}), axis={dim})",
     ),
     Op(
+        "F.upsample",
+        "input size=None scale_factor=None mode='nearest' align_corners=None",
+        "interpolate({input}{size?, size=%}{scale_factor?, scale_factor=%}{mode?, mode=%}"
+        "{align_corners?, align_corners=%})",
+    ),
+    Op(
         "torch.utils.checkpoint.checkpoint",
         "function *args:raw * use_reentrant:ignore=None preserve_rng_state:ignore=True",
         "{function.}({args})",

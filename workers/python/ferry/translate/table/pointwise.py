@@ -1,4 +1,4 @@
-"""One element at a time, and products of matrices."""
+"""One element at a time, and Fourier transforms."""
 
 from __future__ import annotations
 
@@ -12,18 +12,31 @@ def _unary(names: str, function: str = "") -> tuple[Op, ...]:
     return tuple(
         Op(
             f"torch.{n} Tensor.{n} torch.special.{n}",
-            "input * out:refuse=None",
+            "input",
             f"{function or 'jnp.' + n}({{input}})",
         )
         for n in names.split()
     )
 
 
-def _binary(names: str, function: str = "") -> tuple[Op, ...]:
+def _of_integers(names: str, function: str) -> tuple[Op, ...]:
+    """Functions that jax has for floating numbers only, applied to integers."""
+    return tuple(
+        Op(
+            f"torch.{n} Tensor.{n} torch.special.{n}",
+            "input",
+            f"{function}({{input.}}.astype(float))",
+            when="input:integer",
+        )
+        for n in names.split()
+    )
+
+
+def binary(names: str, function: str = "") -> tuple[Op, ...]:
     return tuple(
         Op(
             f"torch.{n} Tensor.{n}",
-            "input other * out:refuse=None",
+            "input other",
             f"{function or 'jnp.' + n}({{input}}, {{other}})",
         )
         for n in names.split()
@@ -32,7 +45,7 @@ def _binary(names: str, function: str = "") -> tuple[Op, ...]:
 
 def _infix(names: str, sign: str) -> Op:
     listed = " ".join(f"torch.{n} Tensor.{n}" for n in names.split())
-    return Op(listed, "input other * out:refuse=None", f"{{input.}} {sign} {{other.}}")
+    return Op(listed, "input other", f"{{input.}} {sign} {{other.}}")
 
 
 def _transforms() -> Iterator[Op]:
@@ -64,23 +77,26 @@ def _transforms() -> Iterator[Op]:
         )
 
 
+_DIVIDE = "torch.div Tensor.div torch.divide Tensor.divide"
+
 RECORDS = (
-    *_unary(
-        "abs sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh sign floor ceil"
-    ),
+    *_unary("sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh sign floor ceil"),
     *_unary("trunc square reciprocal isnan isinf isfinite isreal logical_not conj deg2rad rad2deg"),
     *_unary("angle real imag sinc i0"),
-    *_unary("positive signbit"),
+    *_unary("positive signbit isposinf isneginf"),
+    *_unary("sgn", "jnp.sign"),
     *_unary("asin arcsin", "jnp.arcsin"),
     *_unary("acos arccos", "jnp.arccos"),
     *_unary("atan arctan", "jnp.arctan"),
     *_unary("asinh arcsinh", "jnp.arcsinh"),
     *_unary("acosh arccosh", "jnp.arccosh"),
     *_unary("atanh arctanh", "jnp.arctanh"),
-    *_unary("absolute", "jnp.abs"),
+    *_unary("abs absolute", "absolute"),
     *_unary("fix", "jnp.trunc"),
     *_unary("neg negative", "jnp.negative"),
     *_unary("bitwise_not", "jnp.bitwise_not"),
+    *_of_integers("rsqrt", "lax.rsqrt"),
+    *_of_integers("sigmoid expit", "jax.nn.sigmoid"),
     *_unary("rsqrt", "lax.rsqrt"),
     *_unary("erf", "jax.scipy.special.erf"),
     *_unary("erfc", "jax.scipy.special.erfc"),
@@ -93,7 +109,7 @@ RECORDS = (
     Op("torch.round Tensor.round", "input * decimals=0", "jnp.round({input}{decimals?, %})"),
     Op(
         "torch.clip Tensor.clip",
-        "input min=None max=None * out:refuse=None",
+        "input min=None max=None",
         "clamp({input}{min?, min=%}{max?, max=%})",
     ),
     Op("torch.frac Tensor.frac", "input", "{input.} - jnp.trunc({input})"),
@@ -105,13 +121,13 @@ RECORDS = (
     ),
     Op(
         "torch.add Tensor.add",
-        "input other * alpha=1 out:refuse=None",
+        "input other * alpha=1",
         "{input.} + {alpha.} * {other.}",
         when="alpha",
     ),
     Op(
         "torch.sub Tensor.sub torch.subtract",
-        "input other * alpha=1 out:refuse=None",
+        "input other * alpha=1",
         "{input.} - {alpha.} * {other.}",
         when="alpha",
     ),
@@ -120,22 +136,19 @@ RECORDS = (
     Op("torch.rsub Tensor.rsub", "input other", "{other.} - {input.}"),
     _infix("mul multiply", "*"),
     Op(
-        "torch.div Tensor.div torch.divide Tensor.divide torch.true_divide",
-        "input other * out:refuse=None",
-        "{input.} / {other.}",
-    ),
-    Op(
-        "torch.div Tensor.div torch.divide",
+        _DIVIDE,
         "input other * rounding_mode",
         "jnp.floor_divide({input}, {other})",
         when="rounding_mode='floor'",
     ),
     Op(
-        "torch.div Tensor.div torch.divide",
+        _DIVIDE,
         "input other * rounding_mode",
-        "jnp.trunc({input.} / {other.})",
+        "divide_truncated({input}, {other})",
         when="rounding_mode='trunc'",
     ),
+    Op(_DIVIDE, "input other * rounding_mode=None", "{input.} / {other.}"),
+    Op("torch.true_divide Tensor.true_divide", "input other", "{input.} / {other.}"),
     _infix("floor_divide", "//"),
     _infix("remainder", "%"),
     _infix("eq", "=="),
@@ -144,47 +157,25 @@ RECORDS = (
     _infix("le less_equal", "<="),
     _infix("gt greater", ">"),
     _infix("ge greater_equal", ">="),
-    Op("torch.pow Tensor.pow", "input exponent * out:refuse=None", "{input.} ** {exponent.}"),
-    *_binary(
+    Op("torch.pow Tensor.pow", "input exponent", "{input.} ** {exponent.}"),
+    *binary(
         "logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor fmod hypot logaddexp"
     ),
-    *_binary("atan2 arctan2", "jnp.arctan2"),
-    *_binary("xlogy", "jax.scipy.special.xlogy"),
-    *_binary("matmul inner outer kron"),
-    *_binary("ger", "jnp.outer"),
+    *binary("logaddexp2 fmax fmin copysign heaviside"),
+    *binary("bitwise_left_shift", "jnp.left_shift"),
+    *binary("bitwise_right_shift", "jnp.right_shift"),
+    Op("torch.ldexp Tensor.ldexp", "input other", "{input.} * 2.0 ** {other.}"),
+    *binary("atan2 arctan2", "jnp.arctan2"),
+    *binary("xlogy", "jax.scipy.special.xlogy"),
     Op(
-        "torch.isclose",
-        "input other rtol=1e-05 atol=1e-08",
-        "jnp.isclose({input}, {other}{rtol?, rtol=%}{atol?, atol=%})",
+        "torch.isclose Tensor.isclose",
+        "input other rtol=1e-05 atol=1e-08 equal_nan=False",
+        "jnp.isclose({input}, {other}{rtol?, rtol=%}{atol?, atol=%}{equal_nan?, equal_nan=%})",
     ),
-    Op(
-        "torch.bmm Tensor.bmm torch.mm Tensor.mm",
-        "input mat2 * out:refuse=None",
-        "jnp.matmul({input}, {mat2})",
+    *(
+        Op(f"torch.special.{n}", "input", f"jax.scipy.special.{n}({{input}})")
+        for n in ("ndtr", "log_ndtr", "entr", "logit", "i0e", "i1", "i1e")
     ),
-    Op(
-        "torch.spmm torch.sparse.mm torch.dsmm Tensor.spmm",
-        "input mat2",
-        "jnp.matmul({input}, {mat2})",
-    ),
-    Op("torch.mv Tensor.mv", "input vec", "jnp.matmul({input}, {vec})"),
-    Op("torch.dot Tensor.dot", "input tensor", "jnp.dot({input}, {tensor})"),
-    Op("torch.einsum", "equation *operands:operands", "jnp.einsum({equation}, {operands})"),
-    Op("torch.tensordot", "a b dims=2", "jnp.tensordot({a}, {b}{dims?, %})"),
-    Op("torch.linalg.inv torch.inverse", "input", "jnp.linalg.inv({input})"),
-    Op("torch.linalg.det torch.det", "input", "jnp.linalg.det({input})"),
-    Op("torch.linalg.cholesky torch.cholesky", "input", "jnp.linalg.cholesky({input})"),
-    Op("torch.linalg.solve", "input other", "jnp.linalg.solve({input}, {other})"),
-    Op("torch.linalg.multi_dot", "tensors", "jnp.linalg.multi_dot({tensors})"),
-    Op(
-        "torch.matrix_power torch.linalg.matrix_power",
-        "input n",
-        "jnp.linalg.matrix_power({input}, {n})",
-    ),
-    Op(
-        "torch.cross torch.linalg.cross",
-        "input other dim=-1",
-        "jnp.cross({input}, {other}{dim?, axis=%})",
-    ),
+    Op("torch.special.xlog1py", "input other", "jax.scipy.special.xlog1py({input}, {other})"),
     *_transforms(),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ferry.translate.ops import Op
 
-_DIM = "input dim:axes=None keepdim=False * dtype=None out:refuse=None"
+_DIM = "input dim:axes=None keepdim=False * dtype=None"
 _AXIS = "({input}{dim?, axis=%}{keepdim?, keepdims=%}{dtype?, dtype=%})"
 
 RECORDS = (
@@ -27,7 +27,7 @@ RECORDS = (
     ),
     Op("torch.max Tensor.max", "input", "jnp.max({input})"),
     Op(
-        "torch.max Tensor.max torch.maximum Tensor.maximum torch.fmax",
+        "torch.max Tensor.max torch.maximum Tensor.maximum",
         "input other",
         "jnp.maximum({input}, {other})",
         when="other:tensor",
@@ -40,7 +40,7 @@ RECORDS = (
     ),
     Op("torch.min Tensor.min", "input", "jnp.min({input})"),
     Op(
-        "torch.min Tensor.min torch.minimum Tensor.minimum torch.fmin",
+        "torch.min Tensor.min torch.minimum Tensor.minimum",
         "input other",
         "jnp.minimum({input}, {other})",
         when="other:tensor",
@@ -78,6 +78,23 @@ RECORDS = (
         "input q dim=None keepdim=False",
         "jnp.quantile({input}, {q}{dim?, axis=%}{keepdim?, keepdims=%})",
     ),
-    Op("torch.count_nonzero", "input dim:axes=None", "jnp.count_nonzero({input}{dim?, axis=%})"),
+    Op(
+        "torch.count_nonzero Tensor.count_nonzero",
+        "input dim:axes=None",
+        "jnp.count_nonzero({input}{dim?, axis=%})",
+    ),
+    Op(
+        "torch.diff Tensor.diff",
+        "input n=1 dim=-1 prepend=None append=None",
+        "jnp.diff({input}{n?, %}{dim?, axis=%}{prepend?, prepend=%}{append?, append=%})",
+    ),
+    Op("torch.dist Tensor.dist", "input other p=2", "norm({input.} - {other.}{p?, %})"),
+    Op(
+        "torch.trapezoid torch.trapz",
+        "y x=None * dx=1.0 dim=-1",
+        "jnp.trapezoid({y}{x?, %}{dx?, dx=%}{dim?, axis=%})",
+    ),
+    Op("torch.cov Tensor.cov", "input * correction=1", "jnp.cov({input}{correction?, ddof=%})"),
+    Op("torch.corrcoef Tensor.corrcoef", "input", "jnp.corrcoef({input})"),
     Op("torch.trace Tensor.trace", "input", "jnp.trace({input})"),
 )
