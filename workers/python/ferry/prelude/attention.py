@@ -18,8 +18,10 @@ def causal_mask(rows: int, columns: int) -> jax.Array:
 
 def safe_softmax(scores: jax.Array) -> jax.Array:
     """Softmax over the last axis; a row of -inf gives zeros and no gradient."""
-    dead = jnp.all(scores == -jnp.inf, axis=-1, keepdims=True)
-    return jnp.where(dead, 0, jax.nn.softmax(jnp.where(dead, 0, scores), axis=-1))
+    peak = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
+    dead = peak == -jnp.inf
+    shares = jnp.exp(scores - jnp.where(dead, 0, peak))
+    return shares / jnp.where(dead, 1, jnp.sum(shares, axis=-1, keepdims=True))
 
 
 def scaled_dot_product_attention(
