@@ -32,7 +32,7 @@
     X(workers, jobs, NUMBER, "0", 0, 1024, "jobs in flight; 0 is two per sandbox slot")                      \
     X(workers, grace_ms, NUMBER, "2000", 0, 600000, "milliseconds that running steps get at shutdown")       \
     X(workers, job_s, NUMBER, "900", 1, 86400, "seconds a job may take; budget.seconds can only lower it")   \
-    X(workers, crashes, NUMBER, "3", 1, 1000,                                                                \
+    X(workers, crashes, NUMBER, "50", 1, 1000,                                                               \
       "times that ferryd may end in one step before it gives the job up")                                    \
     X(sandbox, mode, CHOICE, "strict", 0, 0,                                                                 \
       "strict, or weak: run without user namespaces (only for trusted sources)")                             \

@@ -79,7 +79,7 @@ def kill_in_step(daemon: Daemon, job_id: str, times: int) -> None:
 
 
 def test_a_job_that_ends_the_daemon_each_time_is_given_up() -> None:
-    with Daemon() as daemon:
+    with Daemon("--set", "workers.crashes=3") as daemon:
         job_id = daemon.submit(SLOW % 60)["id"]
         kill_in_step(daemon, job_id, 3)
         job = daemon.wait(job_id, 30)
@@ -95,7 +95,7 @@ def test_a_job_that_ends_the_daemon_each_time_is_given_up() -> None:
 
 
 def test_a_job_that_was_interrupted_less_often_is_taken_up_again() -> None:
-    with Daemon() as daemon:
+    with Daemon("--set", "workers.crashes=3") as daemon:
         job_id = daemon.submit(SLOW % 2)["id"]
         kill_in_step(daemon, job_id, 2)
         assert daemon.wait(job_id)["result"]["reason"] != "abandoned"
@@ -105,7 +105,7 @@ def test_a_job_that_was_interrupted_less_often_is_taken_up_again() -> None:
 def test_nothing_accepted_is_lost() -> None:
     random.seed(7)
     accepted: list[str] = []
-    with Daemon("--set", f"workers.crashes={ROUNDS + 1}") as daemon:
+    with Daemon() as daemon:
         for _ in range(ROUNDS):
             load(daemon, random.uniform(0.3, 2.5), accepted)
             daemon.kill()
