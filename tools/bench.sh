@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The measured figures: the comparison against memcpy, one check turn against a fresh process, an idle daemon, the contract's cost, the gate, the
-# hand-written ones, a large checkpoint, the gate, the whole corpus table.
+# The measured figures: the comparison against memcpy, one check turn against a fresh process, an idle daemon, ports beside
+# hand-written ones, a large checkpoint, the contract's cost, the gate, the whole corpus table.
 set -u
 cd "$(dirname "$0")/.."
 python=build/envs/tools/bin/python
