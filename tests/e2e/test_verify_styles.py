@@ -11,7 +11,8 @@ from styles import Port, load
 
 PORTS = load()
 IDS = [port.id for port in PORTS]
-MAPPED = [port for port in PORTS if not port.is_function]  # a function has no map
+# some of those that have a map, which a function has not
+MAPPED = [port for port in PORTS[::4] if not port.is_function]
 
 
 class Jobs:
@@ -60,7 +61,7 @@ def test_its_bug_is_found(jobs: Jobs, port: Port) -> None:
     assert (result["verdict"], result["reason"]) == ("differs", "differs"), result
 
 
-@pytest.mark.parametrize("port", MAPPED[::4], ids=[port.id for port in MAPPED[::4]])
+@pytest.mark.parametrize("port", MAPPED, ids=[port.id for port in MAPPED])
 def test_the_map_in_the_answer_is_one_to_send(jobs: Jobs, port: Port) -> None:
     """What was inferred proves the same port when it is given."""
     attempt = jobs.daemon.get(jobs.job(port)["links"]["attempts"] + "/1").json()
