@@ -13,11 +13,6 @@
 
 enum { ROWS_MAX = 256, RUNS_MAX = 12 };
 
-static bool is_proven(const struct run *r)
-{
-    return r->verdict == VERDICT_EQUAL || r->verdict == VERDICT_EQUAL_UNDER_ASSUMPTIONS;
-}
-
 static const char *text_at(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
@@ -70,7 +65,7 @@ static void set_verdict(json_t *row, const struct run *r, const char *proven_by)
     (void)json_object_set_new(row, "score", score ? json_incref(score) : json_integer(0));
     (void)json_object_set(row, "first_difference", difference ? difference : json_null());
     (void)json_object_set(row, "assumptions", r->assumptions);
-    if (is_proven(r))
+    if (run_is_proven(r))
         (void)json_object_set_new(row, "proven_by", json_string(proven_by));
     say(row, NULL);
 }
@@ -353,7 +348,7 @@ int run_parts(struct run *r, struct err *e)
         const json_t *part = json_array_get(parts, i);
         json_t *row = new_row(part);
         (void)json_array_append_new(r->parts, row);
-        if (is_whole(part) || is_proven(r))
+        if (is_whole(part) || run_is_proven(r))
             fill_from_whole(r, row, part);
         else
             rc = fill_row(r, row, part, &runs, &stop, e);

@@ -167,6 +167,8 @@ int run_trial(struct run *r, enum step_kind kind, const struct trial *t, struct 
               struct err *e);
 int run_judge_trial(struct run *r, const struct trial *t, const struct step_out *checked, json_t **judgement,
                     struct err *e);
+/* True where the outcome is a proof, with or without assumptions. */
+bool run_is_proven(const struct run *r);
 /* True where a judgement says `equal`. */
 bool run_is_equal(const json_t *judgement);
 /* judge.c: the stretches from the check to the verdict. */

@@ -218,7 +218,7 @@ static int append_end(struct run *r, enum event_type type, bool with_result, str
     return rc;
 }
 
-static bool proven(const struct run *r)
+bool run_is_proven(const struct run *r)
 {
     return r->verdict == VERDICT_EQUAL || r->verdict == VERDICT_EQUAL_UNDER_ASSUMPTIONS;
 }
@@ -241,7 +241,7 @@ static int finish(struct run *r, struct err *e)
     int rc = r->reason == REASON_ABANDONED ? 0 : run_deliver(r, e);
     if (rc < 0)
         return rc;
-    rc = append_end(r, proven(r) ? EVENT_JOB_SUCCEEDED : EVENT_JOB_FAILED, true, e);
+    rc = append_end(r, run_is_proven(r) ? EVENT_JOB_SUCCEEDED : EVENT_JOB_FAILED, true, e);
     if (rc == 0)
         metric_add(METRIC_JOBS_FINISHED, r->verdict, 1);
     return rc;

@@ -44,42 +44,35 @@ static enum step_kind kind_of(const struct run *r, const struct trial *t)
     return t->oracle == &r->captured ? STEP_CHECK : STEP_ACCEPT;
 }
 
-static int sample_source(struct run *r, const struct trial *t, json_t *cases, json_t *seed,
-                         struct step_out *out, struct err *e)
+/* One side's runs. Takes over `request` (NULL: it could not be made) and `wanted`, what is to be sampled. */
+static int sample_side(struct run *r, const struct trial *t, enum function function, json_t *request,
+                       json_t *wanted, const char *name, struct step_out *out, struct err *e)
 {
-    static const char *const OUTS[] = {"samples"};
-    json_t *request = run_capture_request(r);
-    json_t *wanted = json_pack("{s:O, s:O, s:i}", "cases", cases, "seed", seed, "runs",
-                               VERDICT_CALIBRATION_RUNS + VERDICT_SAMPLE_RUNS);
-    if (!request || json_object_set(request, "plan", json_object_get(t->oracle->result, "plan")) ||
-        json_object_set(request, "sample", wanted)) {
-        json_decref(wanted);
-        json_decref(request);
-        return run_end(r, REASON_RESULT_INVALID, false, NULL);
-    }
     struct step_in in = {.name = "given", .sha = step_out_sha(t->oracle, "given")};
-    int rc = step_run(r, kind_of(r, t), FUNCTION_SAMPLE, request, &in, 1, OUTS, 1, out, e);
+    int rc = request && json_object_set(request, "sample", wanted) == 0
+                 ? step_run(r, kind_of(r, t), function, request, &in, 1, &name, 1, out, e)
+                 : run_end(r, REASON_RESULT_INVALID, false, NULL);
     json_decref(wanted);
     json_decref(request);
     return rc;
 }
 
+static int sample_source(struct run *r, const struct trial *t, json_t *cases, json_t *seed,
+                         struct step_out *out, struct err *e)
+{
+    json_t *request = run_capture_request(r);
+    json_t *wanted = json_pack("{s:O, s:O, s:i}", "cases", cases, "seed", seed, "runs",
+                               VERDICT_CALIBRATION_RUNS + VERDICT_SAMPLE_RUNS);
+    if (request)
+        (void)json_object_set(request, "plan", json_object_get(t->oracle->result, "plan"));
+    return sample_side(r, t, FUNCTION_SAMPLE, request, wanted, "samples", out, e);
+}
+
 static int sample_candidate(struct run *r, const struct trial *t, json_t *kept, json_t *seed,
                             struct step_out *out, struct err *e)
 {
-    static const char *const OUTS[] = {"actual"};
-    json_t *request = run_check_request(r, t);
     json_t *wanted = json_pack("{s:O?, s:O, s:i}", "cases", kept, "seed", seed, "runs", VERDICT_SAMPLE_RUNS);
-    if (!request || json_object_set(request, "sample", wanted)) {
-        json_decref(wanted);
-        json_decref(request);
-        return run_end(r, REASON_RESULT_INVALID, false, NULL);
-    }
-    struct step_in in = {.name = "given", .sha = step_out_sha(t->oracle, "given")};
-    int rc = step_run(r, kind_of(r, t), FUNCTION_CHECK, request, &in, 1, OUTS, 1, out, e);
-    json_decref(wanted);
-    json_decref(request);
-    return rc;
+    return sample_side(r, t, FUNCTION_CHECK, run_check_request(r, t), wanted, "actual", out, e);
 }
 
 /* What the sampled check could not give back of a case is what the first one could not. */
