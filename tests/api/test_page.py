@@ -38,8 +38,7 @@ def test_nothing_comes_from_elsewhere(api: Client) -> None:
 @pytest.fixture
 def browser() -> Iterator[Chrome]:
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
+    assert binary and driver, "chromium and chromedriver are not installed: make deps"
     options = ChromeOptions()
     options.binary_location = binary
     for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
