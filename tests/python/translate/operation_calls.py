@@ -20,6 +20,7 @@ from ferry.oracle.facts import Recorder
 from ferry.oracle.probes import Probes, reporting
 from ferry.translate import draft, library
 from ferry.translate.table import OPERATIONS
+from operation_numbers import cotangent, leaves
 from operation_samples import FAMILIES, FIXED, GRADLESS, INPUTS
 
 HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import Tensor\n"
@@ -100,19 +101,6 @@ def _form(operation: str, sample: str) -> tuple[str, int, tuple[str, ...]]:
 
 def _joined(given: list[str], named: dict[str, str]) -> str:
     return ", ".join([*given, *(f"{k}={v}" for k, v in named.items())])
-
-
-def cotangent(shape: tuple[int, ...], index: int) -> np.ndarray:
-    """The weights by which output number `index` enters the scalar that is differentiated."""
-    count = int(np.prod(shape))
-    return np.cos(np.arange(count) * 0.7 + 1.0 + index).reshape(shape)
-
-
-def leaves(value: Any) -> list[Any]:
-    """Tensors and numbers of an output in order."""
-    if isinstance(value, (tuple, list)):
-        return [leaf for item in value for leaf in leaves(item)]
-    return [value]
 
 
 def _tensors(call: Call, grad: bool) -> dict[str, torch.Tensor]:
@@ -216,9 +204,13 @@ FILE = 150  # calls
 @functools.cache
 def ported(family: str) -> list[Ported]:
     """Run and port the calls of a family, some of them in each file."""
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    calls = all_calls(family)
-    return [_port(calls[at : at + FILE]) for at in range(0, len(calls), FILE)]
+    try:
+        calls = all_calls(family)
+        return [_port(calls[at : at + FILE]) for at in range(0, len(calls), FILE)]
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _port(calls: list[Call]) -> Ported:

@@ -14,21 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from operation_numbers import cotangent, leaves
 
 jax.config.update("jax_enable_x64", True)
-
-
-def cotangent(shape: tuple[int, ...], index: int) -> np.ndarray:
-    """As in operation_calls."""
-    count = int(np.prod(shape))
-    return np.cos(np.arange(count) * 0.7 + 1.0 + index).reshape(shape)
-
-
-def leaves(value: Any) -> list[Any]:
-    """Arrays and numbers of an output in order."""
-    if isinstance(value, (tuple, list)):
-        return [leaf for item in value for leaf in leaves(item)]
-    return [value]
 
 
 def run(function: Any, inputs: dict[str, np.ndarray], wanted: list[str]) -> dict[str, np.ndarray]:
