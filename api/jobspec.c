@@ -98,6 +98,7 @@ static const struct field REQUEST_MEMBERS[] = {
     FIELD_OR_NULL(.name = "inputs_expr", .type = FIELD_STRING, .min = 1, .max = 65536),
     {.name = "engine", .type = FIELD_STRING, .words = ENGINE_WORDS, .fallback = "\"auto\""},
     {.name = "style", .type = FIELD_STRING, .words = STYLE_WORDS, .fallback = "\"faithful\""},
+    {.name = "scan", .type = FIELD_BOOLEAN, .fallback = "false"},
     {.name = "priority", .type = FIELD_INTEGER, .min = -100, .max = 100, .fallback = "0"},
     FIELD_OR_NULL(.name = "budget", .type = FIELD_OBJECT, .members = BUDGET_MEMBERS),
     {.name = "strategy", .refused = NOT_HERE},

@@ -8,6 +8,7 @@
 
 #include "api/jobspec.h"
 #include "api/jobspec_candidate.h"
+#include "daemon/vocab.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -332,6 +333,11 @@ int check_request(json_t *value, const struct pointer *at, const void *arg, stru
             continue;
         struct pointer here = pointer_member(at, PAIRS[i][1]);
         return err_at(e, FERR_INVALID_FIELD, here.text, "excludes \"%s\"", PAIRS[i][0]);
+    }
+    const char *style = json_string_value(json_object_get(value, "style"));
+    if (json_is_true(json_object_get(value, "scan")) && (!style || style_parse(style) != STYLE_IDIOMATIC)) {
+        struct pointer here = pointer_member(at, "scan");
+        return err_at(e, FERR_INVALID_FIELD, here.text, "needs the style \"idiomatic\"");
     }
     return check_kind(value, at, e);
 }

@@ -48,6 +48,8 @@ BODIES: list[tuple[Any, int, str, str | None]] = [
     (files(*(f"{n}.py" for n in range(257))), 422, "invalid_field", "/source/files"),
     (request(surprise=1), 422, "unknown_field", "/surprise"),
     (request(engine="magic"), 422, "invalid_field", "/engine"),
+    (request(scan=True), 422, "invalid_field", "/scan"),
+    (request(scan=True, style="faithful"), 422, "invalid_field", "/scan"),
     (request(kind="prove"), 422, "invalid_field", "/kind"),
     (request(kind="verify"), 422, "missing_field", "/candidate"),
     (request(candidate={"files": []}), 422, "invalid_field", "/candidate/files"),

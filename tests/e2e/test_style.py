@@ -11,6 +11,7 @@ from ferryd import ROOT, Daemon
 
 sys.path.insert(0, str(ROOT / "tests" / "python" / "translate"))
 
+from sources_scan import SCANNED
 from sources_styles import HEAD, SOURCES
 
 # the layer's eps is another one than its constructor says, which only running shows
@@ -86,6 +87,16 @@ def test_proven(daemon: Daemon, name: str) -> None:
     assert switches["taken_back"] == []
     assert len(switches["made"]) == sum(SOURCES[name].wanted.values())
     assert [a["n"] for a in attempts_of(daemon, job)] == [1]
+
+
+@pytest.mark.parametrize("name", ["attention", "convolutions"])
+def test_scanned_blocks_are_proven(daemon: Daemon, name: str) -> None:
+    job = daemon.submit(SCANNED[name], entry="model:Net", style="idiomatic", scan=True)
+    job = daemon.wait(job["id"])
+    assert job["result"]["verdict"] == "equal", job["result"]
+    switches = report_of(daemon, job)["switches"]
+    assert switches["taken_back"] == []
+    assert [one["to"] for one in switches["made"]].count("nnx.scan") == 1
 
 
 @pytest.fixture(scope="module")

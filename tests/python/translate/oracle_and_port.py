@@ -54,6 +54,7 @@ def port(
     entry: str | None = None,
     style: str = "faithful",
     kept_faithful: tuple[str, ...] = (),
+    scan: bool = False,
 ) -> Port:
     """Capture and port a source: one file's text, or files by path."""
     files = {"model.py": source} if isinstance(source, str) else source
@@ -78,6 +79,7 @@ def port(
                 "tensors": captured["tensors"],
                 "style": style,
                 "kept_faithful": list(kept_faithful),
+                "scan": scan,
                 "engine": "builtin",
             }
         )

@@ -42,6 +42,7 @@ def run(ctx: Context) -> Json:
         (request.get("plan") or {}).get("entry") or {},
         request.get("style") or FAITHFUL,
         request.get("kept_faithful") or (),
+        request.get("scan") or False,
     )
     result["notes"] = [*packages["notes"], *result["notes"]]
     return result
@@ -54,16 +55,18 @@ def translate(
     entry: Mapping[str, Any],
     style: str = FAITHFUL,
     kept_faithful: Sequence[str] = (),
+    scan: bool = False,
 ) -> Json:
     """Port all files of a source. Never raises for what a source contains, but for its syntax.
 
-    `kept_faithful` names switches of the idiomatic style that are not to be made. That style refuses
+    `kept_faithful` names switches of the idiomatic style that are not to be made, and `scan` asks that
+    style to write loops over identical blocks as scans. That style refuses
     nothing that the faithful one does not: where it would, the port is the faithful one.
     """
-    result = _port(files, facts, tensors, entry, style, kept_faithful)
+    result = _port(files, facts, tensors, entry, style, kept_faithful, scan)
     if style == FAITHFUL or not result["refusals"]:
         return result
-    plain = _port(files, facts, tensors, entry, FAITHFUL, ())
+    plain = _port(files, facts, tensors, entry, FAITHFUL, (), False)
     return plain if len(plain["refusals"]) < len(result["refusals"]) else result
 
 
@@ -74,13 +77,16 @@ def _port(
     entry: Mapping[str, Any],
     style: str,
     kept_faithful: Sequence[str],
+    scan: bool,
 ) -> Json:
     old = {f["path"]: f["content"] for f in files}
     sources = [_parse(path, text) for path, text in old.items() if path.endswith(".py")]
     project = Project(sources, facts, tensors)
     renames, initial = Renames(project), Initial(project)
     idioms = (
-        Idioms() if style == FAITHFUL else idiom.find(project, initial, facts, entry, kept_faithful)
+        Idioms()
+        if style == FAITHFUL
+        else idiom.find(project, initial, facts, entry, kept_faithful, scan)
     )
     holes = Holes(project)
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ferry.translate import idiom_attention, idiom_layout, idiom_sequence
+from ferry.translate import idiom_attention, idiom_layout, idiom_scan, idiom_sequence
 from ferry.translate.idiom_images import Edit, Layout
 from ferry.translate.initial import Initial
 from ferry.translate.ops import BindError, Bound, Op, bind
@@ -68,6 +68,7 @@ class Idioms:
     listed: set[ast.AST] = field(default_factory=set)
     attends: dict[ast.AST, idiom_attention.Attends] = field(default_factory=dict)
     layout: Layout | None = None
+    scans: list[idiom_scan.Scan] = field(default_factory=list)
 
     def is_last(self, switch: Switch) -> bool:
         """Whether a layer is given its channels on the last axis."""
@@ -93,8 +94,8 @@ class Idioms:
         return {path: one for one in self.applied for path in one.paths}
 
     def to_json(self) -> list[Json]:
-        """The switches made, in the order of the source; the layout is one of its own."""
-        switches = [one.to_json() for one in self.applied]
+        """The switches made, in the order of the source; scans and the layout are of their own."""
+        switches = [one.to_json() for one in (*self.scans, *self.applied)]
         if self.layout is None:
             return switches
         moved = [path for one in self.applied if self.is_last(one.switch) for path in one.paths]
@@ -118,15 +119,25 @@ def find(
     facts: Mapping[str, Any],
     entry: Mapping[str, Any],
     kept: Collection[str],
+    scan: bool,
 ) -> Idioms:
-    """The switches that the facts allow, but for those of `kept`."""
+    """The switches that the facts allow, but for those of `kept`; loops become scans where `scan` asks for it."""
     search = _Search(project, initial, facts)
+    idioms = None
     if idiom_layout.IDENT not in kept:
         idioms = search.run(frozenset(kept), _SWITCHES_LAST)
         idioms.layout = idiom_layout.plan(project, idioms, search.modules, entry)
-        if idioms.layout is not None:
-            return idioms
-    return search.run(frozenset(kept), _SWITCHES)
+    if idioms is None or idioms.layout is None:
+        idioms = search.run(frozenset(kept), _SWITCHES)
+    if scan:
+        idioms.scans = [one for one in search.scans() if _can_scan(idioms, one, kept)]
+    return idioms
+
+
+def _can_scan(idioms: Idioms, scan: idiom_scan.Scan, kept: Collection[str]) -> bool:
+    """Whether a scan is wanted, and no other switch changes its loop."""
+    changed = any(idioms.edit(node) is not None for node in ast.walk(scan.loop))
+    return scan.ident not in kept and not changed
 
 
 class _Search:
@@ -150,6 +161,11 @@ class _Search:
             if not refused:
                 return idioms
             applied = [one for one in applied if one not in refused]
+
+    def scans(self) -> Iterator[idiom_scan.Scan]:
+        """The loops over blocks that may be scanned."""
+        removed = {node: self._is_removed(unit, node) for unit, node, _ in self._sites}
+        return idiom_scan.find(self._project, self._sites, self.modules, removed)
 
     # --- candidates ---
 

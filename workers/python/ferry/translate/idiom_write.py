@@ -13,6 +13,7 @@ from ferry.translate.idiom_attention import Attends
 from ferry.translate.ops import Op, expand
 from ferry.translate.rewriting import rewrite
 from ferry.translate.table.idiom import SEQUENTIAL
+from ferry.translate.tidy import GAP
 from ferry.translate.translator import FileTranslator
 
 _LINE = 100
@@ -58,6 +59,44 @@ def assign(tr: FileTranslator, node: ast.Assign) -> str | None:
     if attends is None or attends.replaced is not node or attends.target is None:
         return None
     return f"{tr.render(attends.target)} = {tr.render(node.value)}"
+
+
+def stacked(tr: FileTranslator, node: ast.Assign) -> str | None:
+    """A list of blocks as one block whose variables are stacked."""
+    scan = next((one for one in tr.idioms.scans if one.made is node), None)
+    if scan is None:
+        return None
+    indent, maker = tr.source.indent(node), f"make_{scan.variable}"
+    lines = [
+        f"@nnx.split_rngs(splits={tr.render(scan.count)})",
+        "@nnx.vmap",
+        f"def {maker}(rngs: nnx.Rngs):",
+        f"    return {tr.render(scan.block)}",
+        "",
+        f"{tr.render(node.targets[0])} = {maker}(rngs)",
+    ]
+    return _indented(lines, indent)
+
+
+def scanned(tr: FileTranslator, node: ast.For) -> str | None:
+    """A loop over a list of blocks as a scan over one block whose variables are stacked."""
+    scan = next((one for one in tr.idioms.scans if one.loop is node), None)
+    if scan is None:
+        return None
+    carry, caller = tr.render(scan.call.args[0]), f"call_{scan.variable}"
+    lines = [
+        "@nnx.scan(in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)",
+        f"def {caller}({carry}, {scan.variable}):",
+        f"    return {tr.render(scan.call)}",
+        "",
+        f"{carry} = {caller}({carry}, {tr.render(node.iter)})",
+    ]
+    return _indented(lines, tr.source.indent(node))
+
+
+def _indented(lines: list[str], indent: str) -> str:
+    """Lines of code in the place of a statement, with a blank line before a function that follows another."""
+    return "\n".join([GAP, *(indent + line if line else "" for line in ("", *lines))])
 
 
 def attention(tr: FileTranslator, node: ast.Call, attends: Attends) -> str:

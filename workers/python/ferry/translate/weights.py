@@ -31,17 +31,44 @@ def weight_map(
     tied: dict[str, str] = {}
     ignored: list[str] = []
     for names in groups.values():
+        stack = places.stack(names[0])
+        if stack and stack[0] != names[0]:
+            continue  # part of the first block's
+        sources = stack or names[:1]
         targets = [places.targets(by_name[name]) for name in names]
         if not targets[0]:
-            ignored.append(names[0])
+            ignored += sources
         for same in zip(*targets, strict=True):
             to, ops = min(same, key=lambda target: places.visit_order(target[0]))
-            params.append({"to": to, "from": [names[0]], "ops": ops})
+            if stack:
+                ops = _stacked(ops, len(stack), by_name[names[0]]["shape"])
+            params.append({"to": to, "from": sources, "ops": ops})
         tied.update(dict.fromkeys(names[1:], names[0]))
     result: Json = {"format": "ferry.weights/1", "params": params, "ignored": [*ignored, *tied]}
     if tied:
         result["tied"] = tied
     return result
+
+
+def _stacked(ops: Sequence[Json], number: int, shape: Sequence[int]) -> list[Json]:
+    """Operations on one tensor of `shape`, for `number` of them along a new first axis."""
+    joined: list[Json] = [
+        {"op": "concat", "axis": 0},
+        {"op": "reshape", "shape": [number, *shape]},
+    ]
+    for op in ops:
+        moved = dict(op)
+        for field in ("axis", "axes"):
+            if field in op:
+                given = op[field]
+                axes = [0] if op["op"] == "permute" else []
+                moved[field] = (
+                    given + 1 if isinstance(given, int) else axes + [axis + 1 for axis in given]
+                )
+        if "shape" in op:
+            moved["shape"] = [number, *op["shape"]]
+        joined.append(moved)
+    return joined
 
 
 class _Places:
@@ -51,16 +78,32 @@ class _Places:
         self._idioms = idioms
         self._configs = {m["path"]: m.get("config") or {} for m in modules}
         self._sequences = {p for p, one in idioms.by_path.items() if one.switch is SEQUENTIAL}
+        self._scanned = {scan.path for scan in idioms.scans}
         lists = {m["path"] for m in modules if str(m.get("class", "")).endswith(_NUMBERED)}
-        self._numbered = {self.path(p) for p in lists}
+        self._numbered = {self.path(p) for p in lists - self._scanned}
         self._numbered |= {f"{self.path(p)}.layers" for p in self._sequences}
 
+    def stack(self, name: str) -> list[str]:
+        """The names of the tensors that are stacked with one of a scanned block, its own included."""
+        for scan in self._idioms.scans:
+            start = f"{scan.path}."
+            if name.startswith(start):
+                rest = name[len(start) :].partition(".")[2]
+                return [f"{start}{index}.{rest}" for index in range(scan.number)]
+        return []
+
     def path(self, path: str) -> str:
-        """A module's or a variable's path in the port: children of `nnx.Sequential` are in ``layers``."""
+        """A module's or a variable's path in the port.
+
+        Children of `nnx.Sequential` are in ``layers``; scanned blocks are one, so that they have no number.
+        """
         parts = path.split(".")
         found: list[str] = []
         for index, part in enumerate(parts):
-            found += ["layers", part] if ".".join(parts[:index]) in self._sequences else [part]
+            owner = ".".join(parts[:index])
+            if owner in self._scanned:
+                continue
+            found += ["layers", part] if owner in self._sequences else [part]
         return ".".join(found)
 
     def targets(self, tensor: Mapping[str, Any]) -> list[tuple[str, list[Json]]]:
