@@ -32,6 +32,7 @@ from ferry.check.program import Programs
 from ferry.check.replay import RandomHooks
 from ferry.check.sampling import sample
 from ferry.check.tensors import Array, read_safetensors, write_safetensors
+from ferry.check.tracing import answer_without_origin
 from ferry.check.tree_model import TreeModel, held
 from ferry.check.trees import Builder, flatten_output, zeros
 from ferry.check.uses import Use, uses_of
@@ -43,6 +44,11 @@ GATES = ("parse", "import", "build", "weights", "shapes")
 
 #: Stages that exist for module classes only.
 CLASS_STAGES = ("build", "weights")
+
+
+def prepare() -> None:
+    """Before the zygote forks: tracers answer quickly that they have no sharding."""
+    answer_without_origin(jax.core.Tracer)
 
 
 def run(ctx: Context) -> Json:

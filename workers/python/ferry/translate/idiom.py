@@ -95,7 +95,8 @@ class Idioms:
 
     def to_json(self) -> list[Json]:
         """The switches made, in the order of the source; scans and the layout are of their own."""
-        switches = [one.to_json() for one in (*self.scans, *self.applied)]
+        switches = [scan.to_json() for scan in self.scans]
+        switches += [one.to_json() for one in self.applied]
         if self.layout is None:
             return switches
         moved = [path for one in self.applied if self.is_last(one.switch) for path in one.paths]

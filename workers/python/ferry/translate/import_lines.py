@@ -33,20 +33,17 @@ def works(tr: FileTranslator, node: ast.Import | ast.ImportFrom) -> bool:
 
 def import_from(tr: FileTranslator, node: ast.ImportFrom) -> str | None:
     """As `import_`, for ``from … import …``."""
+    kept = [a for a in node.names if not is_torch(tr.names.imports.get(a.asname or a.name))]
     if node.level:
-        return None
+        return None if kept == node.names else _import_text(tr, node, _from(node, kept))
     module = node.module or ""
     torch = [a for a in node.names if is_torch(module) or is_torch(canonical(f"{module}.{a.name}"))]
     if torch and any(a.name == "*" for a in torch) and module != "torch.nn":
         raise Refused(node, "unsupported_construct", f"all names of {module} are imported")
     if torch:
         return _import_text(tr, node, [])
-    kept = [a for a in node.names if _importable(tr, node, a, module)]
-    kept = [a for a in kept if _is_there(tr, module, a)]
-    if kept == node.names:
-        return None
-    lines = [f"from {module} import {', '.join(map(_alias, kept))}"] if kept else []
-    return _import_text(tr, node, lines)
+    kept = [a for a in kept if _importable(tr, node, a, module) and _is_there(tr, module, a)]
+    return None if kept == node.names else _import_text(tr, node, _from(node, kept))
 
 
 def _is_there(tr: FileTranslator, module: str, alias: ast.alias) -> bool:
@@ -77,6 +74,12 @@ def _importable(tr: FileTranslator, node: ast.stmt, alias: ast.alias, module: st
 
 def _alias(alias: ast.alias) -> str:
     return f"{alias.name} as {alias.asname}" if alias.asname else alias.name
+
+
+def _from(node: ast.ImportFrom, kept: list[ast.alias]) -> list[str]:
+    """The line that imports what is kept, where anything is."""
+    module = "." * node.level + (node.module or "")
+    return [f"from {module} import {', '.join(map(_alias, kept))}"] if kept else []
 
 
 def _import_text(tr: FileTranslator, node: ast.stmt, lines: list[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from ferry.files import module_name
 from ferry.translate import library
 from ferry.translate.facts import FileFacts
-from ferry.translate.names import FUNCTIONAL, Names
+from ferry.translate.names import FUNCTIONAL, Names, is_torch
 from ferry.translate.source import Function, SourceFile, is_function
 from ferry.translate.table import OPERATIONS
 
@@ -78,6 +78,8 @@ class Project:
         self.modules = {module_name(path): unit for path, unit in self.units.items()}
         for unit in self.units.values():
             unit.top = _top_definitions(unit.source.tree)
+        for unit in self.units.values():
+            unit.names.imports = {n: self._behind(d) for n, d in unit.names.imports.items()}
         self.tensors = list(tensors)
         self.tensor_kinds: dict[str, set[str]] = {}
         for tensor in tensors:
@@ -91,6 +93,19 @@ class Project:
         self.carriers: dict[ast.AST, str] = {}
         self.stream_owners: set[str] = set()
         self._find_keyed()
+
+    def _behind(self, dotted: str) -> str:
+        """The name of torch that an import through the source's own files gives, or `dotted`."""
+        onward, seen = dotted, {dotted}
+        while not is_torch(onward):
+            module, _, name = onward.rpartition(".")
+            unit = self.modules.get(module)
+            found = unit.names.imports.get(name) if unit is not None else None
+            if unit is None or name in unit.top or found is None or found in seen:
+                return dotted
+            seen.add(found)
+            onward = found
+        return onward
 
     # --- names of the source itself ---
 
