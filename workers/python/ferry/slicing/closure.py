@@ -126,7 +126,12 @@ class Closure:
 
     def _take_link(self, part: Part, name: str, link: Link) -> None:
         statements = part.module.bindings.get(name, ())
-        part.kept.update(statements)
+        imports = [s for s in statements if isinstance(s, (ast.Import, ast.ImportFrom))]
+        part.kept.update(imports)
+        if imports and len(imports) < len(statements):  # imported, then bound anew
+            for node in statements:
+                self._keep(part, node)
+            self._take_changes(part, name)
         star = None if statements else self.installed.star(part.module, name)
         if star is not None:
             part.kept.add(star)

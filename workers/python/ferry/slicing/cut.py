@@ -17,7 +17,7 @@ from ferry.slicing.installed import (
 )
 from ferry.slicing.syntax import FUNCTIONS, blocks, is_global
 from ferry.slicing.texts import Edit, dedented, edited, import_lines, import_text
-from ferry.translate.names import absolute_module
+from ferry.translate.names import absolute_module, asked_name
 from ferry.translate.source import is_docstring, parameters
 from ferry.translate.tidy import GAP, closed_gaps
 
@@ -54,20 +54,20 @@ class Cutter:
         part.kept.update(part.module.bindings[name])
         return True
 
-    def has_name(self, module: Module, node: ast.Call) -> bool | None:
-        """The answer to ``hasattr(torch.part, "name")``, asked while a module was imported."""
-        func, args = node.func, node.args
-        if not isinstance(func, ast.Name) or func.id != "hasattr" or len(args) != 2:
+    def has_name(self, module: Module, node: ast.expr) -> bool | None:
+        """The answer to ``hasattr(torch.part, "name")`` or ``"name" in dir(torch.part)``, asked while
+        a module was imported."""
+        asked = asked_name(node)
+        if asked is None:
             return None
-        root, *attributes = ast.unparse(args[0]).split(".")
+        root, *attributes = ast.unparse(asked[0]).split(".")
         link = self._closure.installed.link(module, root)
-        name = args[1].value if isinstance(args[1], ast.Constant) else None
-        if link is None or link.module.partition(".")[0] != "torch" or not isinstance(name, str):
+        if link is None or link.module.partition(".")[0] != "torch":
             return None
         value = getattr(module.value, root, None)
         for attribute in attributes:
             value = getattr(value, attribute, None)
-        return hasattr(value, name)
+        return hasattr(value, asked[1])
 
     def is_read(self, name: str) -> bool:
         """Whether anything that was taken reads an attribute of this name."""
@@ -357,7 +357,7 @@ class _PartCutter:
         for inner in ast.walk(node):
             if isinstance(inner, ast.Dict):
                 self._cut_mapping(inner)
-            elif isinstance(inner, ast.Call) and self._source.function_of(node) is None:
+            elif isinstance(inner, ast.expr) and self._source.function_of(node) is None:
                 answer = self._whole.has_name(self._module, inner)
                 if answer is not None:
                     self._edits.append((*self._source.span(inner), str(answer)))

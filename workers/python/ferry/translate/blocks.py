@@ -63,15 +63,32 @@ def loop(tr: FileTranslator, node: ast.While) -> str | None:
 
 def assertion(tr: FileTranslator, node: ast.Assert) -> str | None:
     """An assertion about a tensor's values held in the run; it is left out and listed."""
+    return None if _can_assert(tr, node, node.test) else REMOVED
+
+
+def asserting_call(tr: FileTranslator, node: ast.Expr) -> str | None:
+    """``torch._assert(test, message)``, which a trace of torch can record, is an assertion."""
+    call = node.value
+    if not isinstance(call, ast.Call) or tr.names.torch(call.func) != "torch._assert":
+        return None
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    test, message = [*call.args, *(named[n] for n in ("condition", "message") if n in named)]
+    if not _can_assert(tr, node, test):
+        return REMOVED
+    return f"assert {tr.render(test)}, {tr.render(message)}"
+
+
+def _can_assert(tr: FileTranslator, node: ast.stmt, test: ast.expr) -> bool:
+    """Whether a test is no matter of a tensor's values; one that is, is noted to hold."""
     try:
-        bool_test(tr, node.test)
-        tr.render(node.test)
+        bool_test(tr, test)
+        tr.render(test)
     except Refused as refused:
         if refused.code not in ("tensor_branch", "data_dependent_shape"):
             raise
-        tr.assume("assertion_left_out", f"holds: {ast.unparse(node.test)}", node)
-        return REMOVED
-    return None
+        tr.assume("assertion_left_out", f"holds: {ast.unparse(test)}", node)
+        return False
+    return True
 
 
 def _is_main_guard(node: ast.If) -> bool:

@@ -7,7 +7,7 @@ import ast
 from ferry.translate import alias, inplace, statements
 from ferry.translate.attributes import torch_value
 from ferry.translate.host import RANGES, is_host_value, reads_as_numbers
-from ferry.translate.names import FUNCTIONAL, canonical
+from ferry.translate.names import FUNCTIONAL, asked_name, canonical
 from ferry.translate.operations import (
     check_supported,
     operation,
@@ -48,9 +48,7 @@ def call(tr: FileTranslator, node: ast.Call) -> str | None:
         fixed = _converted(tr, node)
         if fixed is not None:
             return fixed
-    if isinstance(node.func, ast.Name) and node.func.id == "hasattr" and len(node.args) == 2:
-        return _has_attribute(tr, node)
-    return source_call(tr, node)
+    return has_name(tr, node) or source_call(tr, node)
 
 
 def _writes_first(dotted: str) -> bool:
@@ -94,13 +92,14 @@ def _results(unit: Unit, function: ast.FunctionDef) -> set[str]:
     return {kind for value in returned for kind in unit.facts.kinds(value)}
 
 
-def _has_attribute(tr: FileTranslator, node: ast.Call) -> str | None:
-    """``hasattr(torch, "x")`` asks for a version of torch; the answer is the run's."""
-    space = tr.names.torch(node.args[0])
-    if space is None:
+def has_name(tr: FileTranslator, node: ast.expr) -> str | None:
+    """``hasattr(torch, "x")``, ``"x" in dir(torch)`` ask for a version of torch; the answer is the run's."""
+    asked = asked_name(node)
+    space = tr.names.torch(asked[0]) if asked is not None else None
+    if asked is None or space is None:
         return None
-    asked = str(getattr(node.args[1], "value", None))
-    if f"{space}.{asked}" in OPERATIONS or prelude_function(tr, f"{space}.{asked}"):
+    dotted = f"{space}.{asked[1]}"
+    if dotted in OPERATIONS or prelude_function(tr, dotted):
         return "True"
     values = (tr.facts.of(node) or {}).get("values") or []
     if len(values) != 1:

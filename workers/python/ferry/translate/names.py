@@ -121,3 +121,17 @@ def absolute_module(path: str, node: ast.ImportFrom) -> str:
         return node.module or ""
     package = path.split("/")[: -node.level]
     return ".".join([*package, *([node.module] if node.module else [])])
+
+
+def asked_name(node: ast.expr) -> tuple[ast.expr, str] | None:
+    """What ``hasattr(value, "name")`` and ``"name" in dir(value)`` ask: the value and the name."""
+    match node:
+        case ast.Call(func=ast.Name("hasattr"), args=[value, ast.Constant(str() as name)]):
+            return value, name
+        case ast.Compare(
+            left=ast.Constant(str() as name),
+            ops=[ast.In()],
+            comparators=[ast.Call(func=ast.Name("dir"), args=[value])],
+        ):
+            return value, name
+    return None

@@ -28,7 +28,7 @@ RULES: Mapping[type[ast.AST], tuple[Rule, ...]] = {
     ),
     ast.AnnAssign: (statements.annotated,),
     ast.AugAssign: (inplace.augmented,),
-    ast.Expr: (statements.initialises, statements.expression),
+    ast.Expr: (statements.initialises, blocks.asserting_call, statements.expression),
     ast.If: (statements.initialises, blocks.branch),
     ast.For: (idiom_write.scanned, statements.frozen_loop, statements.initialises),
     ast.While: (blocks.loop,),
@@ -43,6 +43,6 @@ RULES: Mapping[type[ast.AST], tuple[Rule, ...]] = {
     ast.Name: (idiom_write.name, attributes.name),
     ast.Attribute: (idiom_write.attribute, attributes.attribute),
     ast.Subscript: (idiom_write.subscript, attributes.subscript),
-    ast.Compare: (attributes.compare,),
+    ast.Compare: (calls.has_name, attributes.compare),
     ast.IfExp: (attributes.conditional,),
 }
