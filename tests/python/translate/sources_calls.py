@@ -14,6 +14,41 @@ _STAR = (
 
 # name → (source, lines of the port)
 EQUAL: dict[str, tuple[str, list[str]]] = {
+    "what_a_dtype_is": (
+        module(
+            "known = x.dtype.is_floating_point and not x.dtype.is_complex\nreturn x if known else -x"
+        ),
+        [
+            "jnp.issubdtype(x.dtype, jnp.floating) and not jnp.issubdtype(x.dtype, jnp.complexfloating)"
+        ],
+    ),
+    "elements_of_a_shape": (
+        module("return x.reshape(x.shape[1:].numel(), -1)", shape="3, 4, 2"),
+        ["return x.reshape(math.prod(x.shape[1:]), -1)"],
+    ),
+    "assertion_by_call": (
+        module('torch._assert(x.shape[1] == 4, "four columns")\nreturn 2 * x'),
+        ['        assert x.shape[1] == 4, "four columns"\n'],
+    ),
+    "placement_of_a_base": (
+        module(
+            "return self.norm(x)",
+            "self.norm = Norm(4)",
+            before="class Norm(nn.GroupNorm):\n"
+            "    def __init__(self, channels, device=None, dtype=None):\n"
+            "        super().__init__(2, channels, eps=1e-3, device=device, dtype=dtype)\n\n",
+        ),
+        ["super().__init__(2, channels, eps=1e-3)"],
+    ),
+    "a_draw_that_never_ran": (
+        module(
+            "return drop(x, 0.0, self.training)",
+            before="def drop(x, rate, training):\n"
+            "    if rate == 0.0 or not training:\n        return x\n"
+            "    return x * x.new_empty(x.shape).bernoulli_(1 - rate)\n\n",
+        ),
+        ["def drop(x, rate, training, *, rngs"],
+    ),
     "a_generator_as_the_only_argument": (
         module(
             "for layer in self.layers:\n    x = layer(x)\nreturn x",

@@ -97,6 +97,11 @@ KEPT: Mapping[str, str] = {
     "batch_norm": SCANNED["convolutions"].replace(
         "nn.GroupNorm(2, width)", "nn.BatchNorm1d(width)"
     ),
+    "shrinks": SCANNED["convolutions"]
+    .replace("padding=1", "padding=0")
+    .replace("x + F.relu", "F.relu")
+    .replace("dim=6, depth=3", "dim=6, depth=2")
+    .replace("nn.Linear(dim, 2)", "nn.Linear(2, 2)"),
     "kept_attribute": SCANNED["layers"].replace(
         "        return x + scale", "        self.seen = x.shape[0]\n        return x + scale"
     ),

@@ -17,6 +17,13 @@ def name(tr: FileTranslator, node: ast.Name) -> str | None:
     return torch_value(tr, node, dotted) if dotted else None
 
 
+# what torch's dtypes say of themselves
+_DTYPE_FAMILIES = {
+    "is_floating_point": "jnp.floating",
+    "is_complex": "jnp.complexfloating",
+}
+
+
 def attribute(tr: FileTranslator, node: ast.Attribute) -> str | None:
     """An attribute: a torch name, the training flag, a tensor's property, a variable's value."""
     dotted = tr.names.torch(node)
@@ -30,6 +37,8 @@ def attribute(tr: FileTranslator, node: ast.Attribute) -> str | None:
         return _training(tr, node)
     if node.attr == "forward" and tr.kinds(node.value) == {"module"}:
         return f"{tr.render(node.value)}.__call__"
+    if node.attr in _DTYPE_FAMILIES and tr.kinds(node.value) == {"dtype"}:
+        return f"jnp.issubdtype({tr.render(node.value)}, {_DTYPE_FAMILIES[node.attr]})"
     if tr.is_tensor(node.value):
         return tensor_attribute(tr, node)
     if tr.is_variable(node) and tr.is_tensor(node):

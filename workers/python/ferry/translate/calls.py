@@ -203,6 +203,8 @@ def method_call(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str 
         return forward_call(tr, node, func)
     if _is_super(func.value):
         return super_call(tr, node, func)
+    if func.attr == "numel" and tr.kinds(func.value) == {"size"}:
+        return f"math.prod({tr.render(func.value)})"
     if tr.is_tensor(func.value):
         return tensor_method(tr, node, func)
     if "tensor" in tr.kinds(func.value):
@@ -246,9 +248,12 @@ def super_call(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> str |
     if owner is not None and func.attr == "train" and not _own_train(tr, owner):
         mode = tr.render(node.args[0]) if node.args else "True"
         return f"{tr.use('set_training')}(self, {mode})"
-    if owner is None or func.attr != "__init__" or not _base_takes_rngs(tr, owner):
+    if owner is None or func.attr != "__init__":
         return None
-    return rewrite(tr, node, tr.render(func), drop=PLACEMENT, add=f"rngs={tr.rngs(node)}")
+    if _base_takes_rngs(tr, owner):
+        return rewrite(tr, node, tr.render(func), drop=PLACEMENT, add=f"rngs={tr.rngs(node)}")
+    of_torch = any(tr.names.torch(base) for base in owner.bases)
+    return rewrite(tr, node, tr.render(func), drop=PLACEMENT) if of_torch else None
 
 
 def _own_train(tr: FileTranslator, owner: ast.ClassDef) -> bool:

@@ -212,7 +212,7 @@ def _hands_on(unit: Unit, loop: ast.For) -> bool:
     taken, given = unit.facts.of(first), unit.facts.of(call)
     if taken is None or given is None or taken["kind"] != "tensor":
         return False
-    return all(taken.get(field) == given.get(field) for field in ("kind", "dtype", "shape"))
+    return all(taken.get(field) == given.get(field) for field in ("kind", "dtype", "shapes"))
 
 
 def _alike(modules: Mapping[str, Part], path: str, number: int) -> bool:

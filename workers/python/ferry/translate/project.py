@@ -381,8 +381,10 @@ class Project:
         """Whether a call draws random numbers itself."""
         dotted = unit.names.torch(call.func)
         if dotted is None:
-            method = isinstance(call.func, ast.Attribute) and call.func.attr in RANDOM_METHODS
-            return method and "tensor" in unit.facts.kinds(call.func.value)  # type: ignore[attr-defined]
+            if not isinstance(call.func, ast.Attribute) or call.func.attr not in RANDOM_METHODS:
+                return False
+            kinds = unit.facts.kinds(call.func.value)
+            return not kinds or "tensor" in kinds  # what never ran may be one
         if any(op.random for op in OPERATIONS.get(dotted, ())):
             return True
         name = dotted.rsplit(".", 1)[-1]
