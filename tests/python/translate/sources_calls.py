@@ -13,7 +13,31 @@ _STAR = (
 )
 
 # name → (source, lines of the port)
+_STATISTICS = (
+    'self.register_buffer("mean", torch.zeros(4))\n'
+    'self.register_buffer("var", torch.ones(4))\n'
+    "self.weight = nn.Parameter(torch.ones(4))\nself.bias = nn.Parameter(torch.zeros(4))\n"
+    "self.keep = True"
+)
+
 EQUAL: dict[str, tuple[str, list[str]]] = {
+    "statistics_of_a_batch": (
+        module(
+            "return F.batch_norm(x, self.mean, self.var, self.weight, self.bias, self.training, 0.2, 1e-3)",
+            _STATISTICS,
+        ),
+        ["return batch_norm(x, self.mean, self.var, self.weight[...], self.bias[...],"],
+    ),
+    "statistics_where_kept": (
+        module(
+            "return F.batch_norm(\n    x,\n"
+            "    self.mean if not self.training or self.keep else None,\n"
+            "    running_var=self.var if not self.training or self.keep else None,\n"
+            "    training=self.training,\n)",
+            _STATISTICS,
+        ),
+        ["            self.mean if not (not self.deterministic) or self.keep else None,\n"],
+    ),
     "what_a_dtype_is": (
         module(
             "known = x.dtype.is_floating_point and not x.dtype.is_complex\nreturn x if known else -x"
@@ -205,6 +229,14 @@ EQUAL: dict[str, tuple[str, list[str]]] = {
 
 # name → (source, expected refusal code, text of the line)
 REFUSED: dict[str, tuple[str, str, str]] = {
+    "statistics_by_another_name": (
+        module(
+            "mean = self.mean\nreturn F.batch_norm(x, mean, self.var, training=self.training)",
+            _STATISTICS,
+        ),
+        "unsafe_alias",
+        "return F.batch_norm(x, mean",
+    ),
     "positions_of_a_mask": (
         module("i, j = torch.where(x > 0)\nreturn x[i, j].sum()"),
         "data_dependent_shape",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from ferry.translate.operations import is_taken_as_variable
 from ferry.translate.translator import FileTranslator, Refused
 
 
@@ -103,9 +104,37 @@ def check_arguments(tr: FileTranslator, node: ast.Call) -> None:
     In the port the callee makes a new array, so the caller's name keeps the old value.
     """
     for argument in (*node.args, *(k.value for k in node.keywords)):
-        if not (tr.facts.of(argument) or {}).get("written"):
+        written = (tr.facts.of(argument) or {}).get("written") or _moves(tr, node, argument)
+        if not written or _is_written_there(tr, argument):
             continue
-        if tr.is_variable(argument):
+        if _is_held(tr, argument):
             why = f"{ast.unparse(node.func)} writes into {ast.unparse(argument)}"
             raise Refused(node, "unsafe_alias", why)
         check_alias(tr, node, argument, assigned(tr, node))
+
+
+def _moves(tr: FileTranslator, node: ast.Call, argument: ast.expr) -> bool:
+    """Whether a norm may move an argument as its running statistic, which torch does not count as a
+    write. ``batch_norm`` moves none where `training` is False, ``instance_norm`` where
+    `use_input_stats` is; the defaults are False and True."""
+    trains = [k.value for k in node.keywords if k.arg in ("training", "use_input_stats")]
+    trains += node.args[5:6]
+    never = ast.unparse(trains[0]) == "False" if trains else "batch_norm" in ast.unparse(node.func)
+    return is_taken_as_variable(tr, argument) and not never
+
+
+def _is_written_there(tr: FileTranslator, argument: ast.expr) -> bool:
+    """Whether an argument stays a variable, which the callee writes as torch does."""
+    if isinstance(argument, ast.IfExp):
+        return _is_written_there(tr, argument.body) and _is_written_there(tr, argument.orelse)
+    none = tr.kinds(argument) == {"none"}
+    return none or (tr.is_variable(argument) and is_taken_as_variable(tr, argument))
+
+
+def _is_held(tr: FileTranslator, argument: ast.expr) -> bool:
+    """Whether an argument is a variable of a module, by whatever name."""
+    storage = tr.facts.storage(argument)
+    return tr.is_variable(argument) or any(
+        isinstance(n, ast.Attribute) and tr.is_variable(n) and storage & tr.facts.storage(n)
+        for n in ast.walk(tr.source.tree)
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from ferry.translate.names import FUNCTIONAL
+from ferry.translate.operations import is_taken_as_variable
 from ferry.translate.table import ATTRIBUTES, CLASSES, CONSTANTS, DTYPES, OPERATIONS
 from ferry.translate.translator import FileTranslator, Refused
 
@@ -42,6 +43,8 @@ def attribute(tr: FileTranslator, node: ast.Attribute) -> str | None:
     if tr.is_tensor(node.value):
         return tensor_attribute(tr, node)
     if tr.is_variable(node) and tr.is_tensor(node):
+        if is_taken_as_variable(tr, node):
+            return tr.keep(node)
         return (
             f"{tr.use('array_of')}({tr.keep(node)})"
             if "none" in tr.kinds(node)

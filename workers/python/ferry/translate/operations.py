@@ -42,6 +42,30 @@ def prelude_function(tr: FileTranslator, dotted: str) -> str | None:
     return name if definition is not None and not definition.is_class else None
 
 
+# parameters of the prelude that may be variables, which are then written in place as in torch
+_WRITTEN = frozenset(["running_mean", "running_var"])
+
+
+def is_taken_as_variable(tr: FileTranslator, node: ast.expr) -> bool:
+    """Whether an argument, or an arm of a conditional that is one, is handed to a function of the
+    prelude that writes it where it is a variable."""
+    if node in tr.idioms.reads:
+        return False
+    child, parent = node, tr.source.parents.get(node)
+    while isinstance(parent, ast.IfExp) and child is not parent.test:
+        child, parent = parent, tr.source.parents.get(parent)
+    call = tr.source.parents.get(parent) if isinstance(parent, ast.keyword) else parent
+    dotted = tr.names.torch(call.func) if isinstance(call, ast.Call) else None
+    name = prelude_function(tr, dotted) if dotted is not None else None
+    if name is None or not isinstance(call, ast.Call):
+        return False
+    if isinstance(parent, ast.keyword):
+        return parent.arg in _WRITTEN
+    names = [*tr.library.definitions[name].parameters]
+    at = next((i for i, a in enumerate(call.args) if a is child), len(names))
+    return at < len(names) and names[at] in _WRITTEN
+
+
 def prelude_call(tr: FileTranslator, node: ast.Call, name: str, receiver: ast.expr | None) -> str:
     """A function of the prelude: torch's own signature, so only the name changes."""
     definition = tr.library.definitions[name]
