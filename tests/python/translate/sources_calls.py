@@ -13,6 +13,32 @@ _STAR = (
 )
 
 # name → (source, lines of the port)
+_CONTAINERS = """class Branches(nn.ModuleDict):
+    def __init__(self, sizes):
+        super().__init__()
+        for index, size in enumerate(sizes):
+            self.add_module(f"branch{index}", nn.Linear(4, size))
+        self["last"] = nn.Linear(4, 2)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        named = [branch(x) for name, branch in self.items() if name != "last"]
+        return self.scale * torch.cat([*named, self["last"](x)], dim=-1) + len(self)
+
+
+class Stack(nn.ModuleList):
+    def __init__(self, count):
+        super().__init__([nn.Linear(4, 4) for _ in range(count)])
+        self.append(nn.Tanh())
+        self.extend([nn.Linear(4, 4)])
+
+    def forward(self, x):
+        for layer in self:
+            x = layer(x)
+        return x + self[0](x)
+
+
+"""
 _STATISTICS = (
     'self.register_buffer("mean", torch.zeros(4))\n'
     'self.register_buffer("var", torch.ones(4))\n'
@@ -21,6 +47,18 @@ _STATISTICS = (
 )
 
 EQUAL: dict[str, tuple[str, list[str]]] = {
+    "classes_derived_from_containers": (
+        module(
+            "return self.branches(self.stack(x))",
+            "self.stack = Stack(2)\nself.branches = Branches([3, 1])",
+            before=_CONTAINERS,
+        ),
+        [
+            "class Branches(ModuleDict):",
+            "class Stack(ModuleList):",
+            'self["last"] = Linear(4, 2, rngs=rngs)',
+        ],
+    ),
     "statistics_of_a_batch": (
         module(
             "return F.batch_norm(x, self.mean, self.var, self.weight, self.bias, self.training, 0.2, 1e-3)",

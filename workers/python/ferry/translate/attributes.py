@@ -66,6 +66,13 @@ def _is_own_class(tr: FileTranslator, node: ast.expr) -> bool:
     return takes_class and named and tr.project.method_owner(tr.unit, function) is not None
 
 
+# containers of Flax whose attributes are their elements, so that a class needs another base
+_DERIVED_FROM = {
+    "torch.nn.ModuleList": "ModuleList",
+    "torch.nn.ModuleDict": "ModuleDict",
+}
+
+
 def torch_value(tr: FileTranslator, node: ast.expr, dotted: str) -> str:
     """Something of torch that is not called: a dtype, a class, a function passed on."""
     short = dotted.removeprefix("torch.")
@@ -73,6 +80,8 @@ def torch_value(tr: FileTranslator, node: ast.expr, dotted: str) -> str:
         return DTYPES[short]
     if dotted in CONSTANTS:
         return CONSTANTS[dotted]
+    if dotted in _DERIVED_FROM and isinstance(tr.source.parents.get(node), ast.ClassDef):
+        return tr.use(_DERIVED_FROM[dotted])
     if dotted in CLASSES:
         return CLASSES[dotted]
     if dotted == "torch.autograd.Function":

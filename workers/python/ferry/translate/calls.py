@@ -307,7 +307,7 @@ def module_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> st
         return tr.render(func.value)
     if func.attr in ("add_module", "register_module") and len(node.args) == 2:
         owner, name, module = tr.render(func.value), *map(tr.render, node.args)
-        if _is_sequential(tr, func.value):
+        if _names_children(tr, func.value):
             return f"{owner}.add_module({name}, {module})"
         return f"setattr({owner}, {name}, {module})"
     if func.attr in ("register_buffer", "register_parameter") and len(node.args) == 2:
@@ -323,8 +323,8 @@ def module_method(tr: FileTranslator, node: ast.Call, func: ast.Attribute) -> st
     return None
 
 
-def _is_sequential(tr: FileTranslator, node: ast.expr) -> bool:
-    """Whether a module keeps its children in order, as Sequential and its subclasses do."""
+def _names_children(tr: FileTranslator, node: ast.expr) -> bool:
+    """Whether a module keeps the names of its children: Sequential, and what derives from a container."""
     named = str((tr.facts.of(node) or {}).get("cls") or "").rsplit(".", 1)[-1]
     if named == "Sequential":
         return True
@@ -332,7 +332,7 @@ def _is_sequential(tr: FileTranslator, node: ast.expr) -> bool:
     if isinstance(node, ast.Name) and node.id == "self" and not classes:
         owner = tr.module_class(node)
         classes = [owner] if owner is not None else []
-    return any(tr.project.torch_base(c) == "Sequential" for c in classes)
+    return any(tr.project.torch_base(c) in CONTAINERS | {"Sequential"} for c in classes)
 
 
 _UNSUPPORTED = frozenset(

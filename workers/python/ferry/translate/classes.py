@@ -27,24 +27,12 @@ def class_(tr: FileTranslator, node: ast.ClassDef) -> str | None:
     """A class; a module class without a constructor gets one where it needs one."""
     if node not in tr.project.module_classes:
         return None
-    _check_bases(tr, node)
     text = tr.keep(node)
     own = any(isinstance(f, ast.FunctionDef) and f.name == "__init__" for f in node.body)
     lines = start_lines(tr, node)
     if own or not _needs_constructor(tr, node, lines):
         return text
     return _with_constructor(tr, node, text, lines)
-
-
-def _check_bases(tr: FileTranslator, node: ast.ClassDef) -> None:
-    for base in node.bases:
-        dotted = tr.names.torch(base)
-        name = (dotted or "").rsplit(".", 1)[-1]
-        if (
-            name in ("Sequential", "ModuleList", "ModuleDict")
-            and name not in tr.library.definitions
-        ):
-            raise Refused(base, "unsupported_construct", f"a subclass of {name}")
 
 
 def _needs_constructor(tr: FileTranslator, node: ast.ClassDef, lines: list[str]) -> bool:
