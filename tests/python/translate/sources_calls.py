@@ -13,6 +13,35 @@ _STAR = (
 )
 
 # name → (source, lines of the port)
+_PARAMETRIZATIONS = """from torch.nn.utils import parametrize
+
+
+class Symmetric(nn.Module):
+    def forward(self, X):
+        return X.triu() + X.triu(1).transpose(-1, -2)
+
+
+class Scaled(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((size, 1), 2.0))
+
+    def forward(self, X):
+        return self.scale * X
+
+    def right_inverse(self, W):
+        return W / self.scale
+
+
+class Halves(nn.Module):
+    def forward(self, top, bottom):
+        return torch.cat([top, bottom])
+
+    def right_inverse(self, W):
+        return W[:2], W[2:]
+
+
+"""
 _CONTAINERS = """class Branches(nn.ModuleDict):
     def __init__(self, sizes):
         super().__init__()
@@ -47,6 +76,20 @@ _STATISTICS = (
 )
 
 EQUAL: dict[str, tuple[str, list[str]]] = {
+    "parametrizations": (
+        module(
+            "return F.linear(self.c(self.b(self.a(x))), self.weight)",
+            'self.a = nn.Linear(4, 4)\nparametrize.register_parametrization(self.a, "weight", Symmetric())\n'
+            'parametrize.register_parametrization(self.a, "weight", Scaled(4))\n'
+            "self.b = parametrize.register_parametrization(nn.Linear(4, 3), 'weight', Scaled(3))\n"
+            "self.c = nn.Linear(3, 4)\n"
+            'parametrize.register_parametrization(self.c, "weight", Halves())\n'
+            "self.weight = nn.Parameter(torch.ones(4, 4))\n"
+            'parametrize.register_parametrization(self, "weight", Symmetric())',
+            before=_PARAMETRIZATIONS,
+        ),
+        ["return linear(self.c(self.b(self.a(x))), self.weight)"],
+    ),
     "classes_derived_from_containers": (
         module(
             "return self.branches(self.stack(x))",

@@ -1,6 +1,6 @@
-"""weight_norm and spectral_norm, of both of torch's generations.
+"""weight_norm and spectral_norm, of both of torch's generations, and parametrizations of one's own.
 
-Either replaces a layer's parameter by others from which the weight is computed whenever it is
+Each replaces a layer's parameter by others from which the weight is computed whenever it is
 read: the layer gets a class of its own in which the weight is a property.
 """
 
@@ -68,6 +68,46 @@ def parametrization_of(module: Any, name: str) -> Any:
         module.parametrizations = Parametrization()
     setattr(module.parametrizations, name, holder)
     return holder
+
+
+@functools.cache
+def parametrized_value(name: str) -> Any:
+    """A function of a module: its parametrizations of `name`, applied in order to what they hold."""
+
+    def compute(module: Any) -> Any:
+        holder = getattr(module.parametrizations, name)
+        values = [getattr(holder, original)[...] for original in holder.originals]
+        for index in range(holder.count):
+            values = [getattr(holder, str(index))(*values)]
+        return values[0]
+
+    return compute
+
+
+def register_parametrization(
+    module: Any, tensor_name: str, parametrization: Any, unsafe: bool = False
+) -> Any:
+    """Let `parametrization(original)` stand for the parameter or buffer `tensor_name` of `module`.
+
+    `parametrizations.<name>` holds `original`, or `original0`, `original1`, ... where the method
+    `right_inverse` gives several, and the parametrizations as 0, 1, ....
+    """
+    if not hasattr(getattr(module, "parametrizations", None), tensor_name):
+        variable = getattr(module, tensor_name)
+        values = getattr(parametrization, "right_inverse", lambda value: value)(variable[...])
+        set_computed(module, tensor_name, parametrized_value(tensor_name))
+        holder = parametrization_of(module, tensor_name)
+        several = isinstance(values, tuple)
+        holder.originals = (
+            tuple(f"original{i}" for i in range(len(values))) if several else ("original",)
+        )
+        holder.count = 0
+        for original, value in zip(holder.originals, values if several else (values,), strict=True):
+            setattr(holder, original, type(variable)(value))
+    holder = getattr(module.parametrizations, tensor_name)
+    setattr(holder, str(holder.count), parametrization)
+    holder.count += 1
+    return module
 
 
 def parametrized_weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:

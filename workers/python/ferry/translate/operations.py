@@ -34,6 +34,8 @@ def prelude_function(tr: FileTranslator, dotted: str) -> str | None:
         name = name if name == "vector_norm" else f"linalg_{name}"
     elif namespace == "torch.nn.utils.parametrizations":
         name = f"parametrized_{name}"
+    elif namespace == "torch.nn.utils.parametrize":
+        name = name if name == "register_parametrization" else ""
     elif namespace == "torch.nn.utils":
         name = name if name in ("weight_norm", "spectral_norm") else ""
     elif namespace not in ("torch", "torch.nn.functional", "torch.special", "Tensor"):
