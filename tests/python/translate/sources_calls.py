@@ -76,6 +76,21 @@ _STATISTICS = (
 )
 
 EQUAL: dict[str, tuple[str, list[str]]] = {
+    "either_side_is_computed": (
+        module(
+            "if x.mean() > 0:\n    y = self.up(x)\nelse:\n    y = F.relu(self.down(x))\n"
+            "if y.sum() > x.sum():\n    y = y * 2\n"
+            "z = y.sin() if y.max() > x.max() else y.cos()\n"
+            "if z.mean() < y.mean():\n    return z + y\nelse:\n    return z * x",
+            "self.up = nn.Linear(4, 4)\nself.down = nn.Linear(4, 4)",
+        ),
+        [
+            "        y = jax.lax.cond(jnp.mean(x) > 0, lambda: self.up(x), lambda: jax.nn.relu(self.down(x)))\n",
+            "        y = jax.lax.cond(jnp.sum(y) > jnp.sum(x), lambda: y * 2, lambda: y)\n",
+            "        z = jax.lax.cond(jnp.max(y) > jnp.max(x), lambda: jnp.sin(y), lambda: jnp.cos(y))\n",
+            "        return jax.lax.cond(jnp.mean(z) < jnp.mean(y), lambda: z + y, lambda: z * x)\n",
+        ],
+    ),
     "parametrizations": (
         module(
             "return F.linear(self.c(self.b(self.a(x))), self.weight)",

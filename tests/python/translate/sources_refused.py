@@ -28,7 +28,7 @@ _VALUES: dict[str, Refused] = {
         ("if_value", "if x.mean() > 0:\n    return x\nreturn -x", "if x.mean() > 0"),
         ("if_both_sides", "if x[0, 0] > 0 and x.ndim == 2:\n    x = x + 1\nreturn x", "if x[0, 0]"),
         ("while_value", "while x.abs().max() > 0.5:\n    x = x / 2\nreturn x", "while x.abs()"),
-        ("conditional_value", "return x if x.sum() > 0 else -x", "x.sum() > 0"),
+        ("conditional_value", "return x if x.sum() > 0 else torch.rand_like(x)", "x.sum() > 0"),
         ("item", "return x * x.sum().item()", ".item()"),
         ("tolist", "return x * x[0].tolist()[1]", ".tolist()"),
         ("numpy", "return x + torch.tensor(x.detach().numpy().sum())", ".numpy()"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from ferry.translate import both_sides
 from ferry.translate.names import FUNCTIONAL
 from ferry.translate.operations import is_taken_as_variable
 from ferry.translate.table import ATTRIBUTES, CLASSES, CONSTANTS, DTYPES, OPERATIONS
@@ -235,5 +236,11 @@ def _has_threshold(tr: FileTranslator, test: ast.expr) -> bool:
 
 def conditional(tr: FileTranslator, node: ast.IfExp) -> str | None:
     """The rule for ``a if test else b``."""
-    side = observed_side(tr, node.test)
+    try:
+        side = observed_side(tr, node.test)
+    except Refused:
+        computed = both_sides.of_values(tr, node.test, node.body, node.orelse)
+        if computed is None:
+            raise
+        return computed
     return None if side is None else tr.operand(node.body if side else node.orelse)

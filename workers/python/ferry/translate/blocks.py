@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import textwrap
 
-from ferry.translate import import_lines
+from ferry.translate import both_sides, import_lines
 from ferry.translate.attributes import bool_test, observed_side
 from ferry.translate.detached import NO_GRAD
 from ferry.translate.translator import REMOVED, FileTranslator, Refused
@@ -18,7 +18,13 @@ def branch(tr: FileTranslator, node: ast.If) -> str | None:
             tr.names.torch(n) or tr.project.target(tr.unit, n) is not None for n in ast.walk(node)
         )
         return REMOVED if uses else None
-    side = observed_side(tr, node.test)
+    try:
+        side = observed_side(tr, node.test)
+    except Refused:
+        computed = both_sides.of_statement(tr, node)
+        if computed is None:
+            raise
+        return computed
     return _without_dead_arms(tr, node) if side is None else _arm(tr, node, side)
 
 
