@@ -42,7 +42,7 @@ def place(job: dict[str, Any]) -> str:
 
 
 def run(daemon: Daemon, files: list[Path]) -> list[tuple[Path, dict[str, Any], float]]:
-    """Submit all, then wait in order; (file, job, seconds from POST to the end)."""
+    """One after the other: (file, job with the seconds of its draft, seconds from POST to the end)."""
     rows = []
     for file in files:
         started = time.monotonic()
@@ -50,6 +50,8 @@ def run(daemon: Daemon, files: list[Path]) -> list[tuple[Path, dict[str, Any], f
             [{"path": "model.py", "content": file.read_text()}], entry="model:Model", name=file.stem
         )
         rows.append((file, daemon.wait(job["id"]), time.monotonic() - started))
+        steps = daemon.get(job["links"]["report"]).json().get("step_seconds", {})
+        rows[-1][1]["draft_seconds"] = steps.get("draft")
         print(line(*rows[-1]), flush=True)
     return rows
 
@@ -73,6 +75,9 @@ def summary(rows: list[tuple[Path, dict[str, Any], float]]) -> bool:
             print(f"corpus: the goal of {level} is {100 * GOALS[level]:.0f} %")
             good = False
     times = [seconds for _, _, seconds in rows]
+    drafts = [job["draft_seconds"] for _, job, _ in rows if job["draft_seconds"] is not None]
+    if drafts:
+        print(f"translation: median {statistics.median(drafts):.3f} s, longest {max(drafts):.3f} s")
     print(
         f"POST to the end: median {statistics.median(times):.2f} s, longest {max(times):.2f} s, {len(times)} files"
     )
