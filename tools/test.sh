@@ -26,7 +26,7 @@ lane() { # FOLDER…: tests of the Python package, each folder under the interpr
 }
 
 # Two lanes for two cores: these tests use one each and measure no time.
-lane translate >build/translate.log 2>&1 &
+lane translate mutation >build/translate.log 2>&1 &
 lane oracle bugs slicing prelude check deliver
 wait $! || failed=1
 cat build/translate.log

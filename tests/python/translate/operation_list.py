@@ -30,6 +30,7 @@ LSTMCell GRUCell RNNCell Transformer TransformerDecoder TransformerDecoderLayer 
 LPPool1d LPPool2d LPPool3d NLLLoss BCELoss GaussianNLLLoss PoissonNLLLoss
 TripletMarginWithDistanceLoss MarginRankingLoss HingeEmbeddingLoss CosineEmbeddingLoss
 MultiMarginLoss MultiLabelSoftMarginLoss SoftMarginLoss SyncBatchNorm RReLU Hardshrink Softshrink
+MultiLabelMarginLoss CTCLoss MaxUnpool1d MaxUnpool2d MaxUnpool3d AdaptiveLogSoftmaxWithLoss
 """
 TORCH = """
 arange zeros ones full empty eye linspace tensor zeros_like ones_like full_like empty_like rand
@@ -72,7 +73,7 @@ scaled_dot_product_attention cross_entropy nll_loss mse_loss l1_loss smooth_l1_l
 binary_cross_entropy binary_cross_entropy_with_logits kl_div triplet_margin_loss
 cosine_embedding_loss hinge_embedding_loss margin_ranking_loss soft_margin_loss multi_margin_loss
 poisson_nll_loss gaussian_nll_loss unfold fold pixel_shuffle pixel_unshuffle cosine_similarity
-pairwise_distance gumbel_softmax
+pairwise_distance gumbel_softmax ctc_loss multilabel_margin_loss max_unpool1d max_unpool2d max_unpool3d
 """
 PARAMETRIZED = "weight_norm spectral_norm"
 

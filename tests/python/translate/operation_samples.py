@@ -49,6 +49,7 @@ INPUTS: dict[str, np.ndarray] = {
     "c": _normal(3, 4) + 1j * _normal(3, 4),
     "sign": np.where(_rng.random((3, 4)) < 0.5, -1.0, 1.0),
     "sorted": np.array([-1.0, 0.0, 0.0, 1.5]),
+    "far": np.array([[300, 70000], [-129, 5]]),
 }
 GRADLESS = frozenset({"edge"})
 FIXED = frozenset({"sign"})  # targets, to which torch gives no gradient
@@ -85,9 +86,16 @@ CREATION = {
         "start=1, end=4",
         "5, dtype=torch.float64",
         "6, 0, -2",
+        "1, 9, 2, dtype=torch.float64",
     ),
     **_torch("eye", "3", "3, 4", "n=2, dtype=torch.int64"),
-    **_torch("linspace", "0, 1, 5", "start=-1, end=1, steps=4", "0, 3, steps=1"),
+    **_torch(
+        "linspace",
+        "0, 1, 5",
+        "start=-1, end=1, steps=4",
+        "0, 3, steps=1",
+        "0, 6, 4, dtype=torch.int64",
+    ),
     **_torch("logspace", "0, 2, 4", "start=0, end=1, steps=3, base=2.0"),
     **_torch(
         "tensor",
@@ -102,10 +110,16 @@ CREATION = {
     **_torch("zeros_like ones_like empty_like", "x", "k", "x, dtype=torch.int64"),
     **_torch("full_like", "x, 2.5", "k, 3", "input=x, fill_value=1, dtype=torch.int64"),
     **_methods(
-        "new_zeros new_ones new_empty", "x, 2, 3", "x, (2, 3)", "x, (2,), dtype=torch.int64"
+        "new_zeros new_ones new_empty",
+        "x, 2, 3",
+        "x, (2, 3)",
+        "x, (2,), dtype=torch.int64",
+        "k, (2, 3)",
     ),
-    **_methods("new_full", "x, (2, 3), 1.5", "k, (2,), 3"),
-    **_methods("new_tensor", "x, [1.0, 2.0]", "k, [1, 2]"),
+    **_methods("new_full", "x, (2, 3), 1.5", "k, (2,), 3", "x, (2, 3), 1, dtype=torch.int64"),
+    **_methods(
+        "new_tensor", "x, [1.0, 2.0]", "k, [1, 2]", "x, [1, 2]", "x, [1, 2], dtype=torch.int64"
+    ),
     **_torch("tril_indices triu_indices", "3, 4", "3, 3, 1", "row=2, col=3, offset=-1"),
     **_torch(
         "hann_window hamming_window blackman_window", "5", "6, False", "1", "4, periodic=True"
@@ -199,7 +213,7 @@ INDEX = {
     **_torch("tril triu", "sq", "x, 1", "deep, diagonal=-1"),
     **_torch("diag", "row", "sq", "x, 1", "x, diagonal=-1"),
     **_torch("diagonal", "x", "deep, 0, 1, 2", "deep, offset=1, dim1=-2, dim2=-1"),
-    **_torch("diag_embed", "x", "x, offset=1"), **_torch("diagflat", "w"),
+    **_torch("diag_embed", "x", "x, offset=1"), **_torch("diagflat", "w", "w, 1"),
     **_torch("trace", "x"),
     **_functional("one_hot", "i, 4", "labels, num_classes=5"),
 }  # fmt: skip
@@ -216,7 +230,7 @@ REDUCE = {
         "x, dim=1, dtype=torch.float64",
         "x, -1, True",
     ),
-    **_torch("mean", *_REDUCE, "edge", "k, dtype=torch.float64", "deep, -1, True"),
+    **_torch("mean", *_REDUCE, "edge", "x * edge[2]", "k, dtype=torch.float64", "deep, -1, True"),
     **_torch("prod", "x", "x, 1", "x, dim=0, keepdim=True", "k", "ties, 1"),
     **_torch("nansum nanmean", "x", "edge", "x, 1, True"),
     **_torch(
@@ -256,7 +270,7 @@ REDUCE = {
         "ties, float('inf'), 1",
     ),
     **_torch("logsumexp", "x, 1", "x, dim=(0, 1), keepdim=True", "wide, -1"),
-    **_torch("cumsum cumprod", "x, 1", "x, dim=0", "k, -1", "ties, 1"),
+    **_torch("cumsum cumprod", "x, 1", "x, dim=0", "k, -1", "ties, 1", "k, 1, dtype=torch.float64"),
     **_torch("cummax cummin", "x, 1", "ties, dim=0"),
     **_torch("logcumsumexp", "x, 1"),
     **_torch("any all", "b", "b, 1", "b, dim=0, keepdim=True", "x", "k, 1"),
@@ -266,7 +280,7 @@ REDUCE = {
     **_torch("quantile", "x, 0.3", "x, 0.5, dim=1", "x, q=0.25, dim=0, keepdim=True"),
     **_torch("diff", "x", "x, dim=0", "x, n=2"),
     **_torch("dist", "x, y", "x, y, 1"),
-    **_torch("trapezoid", "x", "x, dim=0"),
+    **_torch("trapezoid", "x", "x, dim=0", "x, y"),
 }
 POINTWISE = {
     **_torch("abs exp expm1 sin cos tanh sigmoid square erf atan floor ceil trunc round neg", *_POINTS),
@@ -317,7 +331,7 @@ POINTWISE["torch.true_divide"] = ("x, y", "k, n")
 LINALG = {
     **_torch("matmul", "x, mat", "deep, deep.mT", "row, mat", "x, row", "row, row", "deep, mat"),
     **_torch("bmm", "deep, deeper", "input=deep, mat2=deeper"), **_torch("mm", "x, mat"), **_torch("mv", "x, row"),
-    **_torch("dot inner", "row, row"), **_torch("vdot", "row, row"), **_torch("outer ger", "w, row"),
+    **_torch("dot inner", "row, row"), **_torch("vdot", "row, row", "c[0], c[1]"), **_torch("outer ger", "w, row"),
     **_torch("inner", "x, y"),
     **_torch("addmm", "row, x, mat[:, :4]", "x, sq, y, beta=0.5, alpha=2.0"), **_torch("addmv", "w, x, row"),
     **_torch("baddbmm", "one, deep, deeper", "deep[:, :, :1], deep, deeper, alpha=0.5"), **_torch("addbmm", "one, deep, deeper"),
@@ -329,16 +343,16 @@ LINALG = {
     **_torch("pinverse", "x"), **_torch("matrix_exp", "sq"), **_torch("matrix_power", "sq, 2"),
     **_torch("cross", "sq, spd", "sq, spd, dim=0", "sq, spd, -1"),
     **_torch("cdist", "deep, deep + 1.0", "x, y, 1.0", "x, y, p=2.0"),
-    **_torch("cov corrcoef", "x"),
+    **_torch("cov corrcoef", "x"), **_torch("cov", "x", "x, correction=0"),
     **_each("torch.linalg.norm", "x", "x, dim=1", "x, ord=2, dim=-1, keepdim=True", "x, 'fro'", "row, 1"),
     **_each("torch.linalg.vector_norm", "x", "x, 3, 1", "x, ord=1, dim=0, keepdim=True"),
     **_each("torch.linalg.matrix_norm", "x", "deep", "sq, 1"),
     **_each("torch.linalg.inv torch.linalg.det torch.linalg.slogdet torch.linalg.cholesky", "spd"),
-    **_each("torch.linalg.qr", "spd"),
+    **_each("torch.linalg.qr", "spd", "mat, 'complete'"),
     **_each("torch.linalg.eigvalsh torch.linalg.svdvals torch.linalg.pinv torch.linalg.matrix_exp", "spd"),
     **_each("torch.linalg.solve torch.linalg.lstsq", "spd, x"), **_each("torch.linalg.matrix_power", "sq, 3"),
-    **_each("torch.linalg.multi_dot", "[sq, x, mat]"), **_each("torch.linalg.cross", "sq, spd"),
-    **_each("torch.linalg.diagonal", "deep"), **_each("torch.linalg.vecdot", "x, y"), **_each("torch.linalg.matmul", "x, mat"),
+    **_each("torch.linalg.multi_dot", "[sq, x, mat]"), **_each("torch.linalg.cross", "sq, spd", "sq, spd, dim=0"),
+    **_each("torch.linalg.diagonal", "deep"), **_each("torch.linalg.vecdot", "x, y", "x, y, dim=0", "c, c * 1j"), **_each("torch.linalg.matmul", "x, mat"),
     **_each("torch.linalg.solve_triangular", "spd, x, upper=True", "spd, x, upper=False"),
 }  # fmt: skip
 del LINALG["torch.linalg.lstsq"]
@@ -366,8 +380,9 @@ FUNCTIONAL = {
     **_functional("conv_transpose3d", "vol, vol[:, :, :2, :2, :2].permute(1, 0, 2, 3, 4), stride=2"),
     **_functional("max_pool1d avg_pool1d", "seq, 3", "seq, kernel_size=2, stride=2", "seq, 3, 2, 1", "seq, 2, ceil_mode=True"),
     **_functional("max_pool2d avg_pool2d", "img, 2", "img, (2, 3), stride=(1, 2)", "img, 3, 2, 1", "img, 3, stride=2, ceil_mode=True", "img, 3, 2, padding=1, ceil_mode=True"),
+    **_functional("max_pool1d_with_indices", "seq, 3", "seq, kernel_size=2, stride=2, padding=1"), **_functional("max_pool2d_with_indices", "img, 3, 2, 1, 2"), **_functional("max_pool3d_with_indices", "vol, 2"), **_functional("adaptive_max_pool2d_with_indices", "img, (3, 5)"),
     **_functional("avg_pool2d", "img, 3, 2, 1, False, False", "img, 2, divisor_override=3"),
-    **_functional("max_pool3d avg_pool3d", "vol, 2"), **_functional("lp_pool1d", "seq, 2.0, 3"), **_functional("lp_pool2d", "img, 2.0, 2, stride=1"),
+    **_functional("avg_pool3d", "vol, 2"), **_functional("max_pool3d", "vol, 2", "vol, 2, stride=1, return_indices=True"), **_functional("lp_pool1d", "seq, 2.0, 3"), **_functional("lp_pool2d", "img, 2.0, 2, stride=1"),
     **_functional("adaptive_avg_pool1d adaptive_max_pool1d", "seq, 3", "seq, output_size=4"), **_functional("adaptive_avg_pool2d adaptive_max_pool2d", "img, 1", "img, (3, 5)", "img, (None, 2)"),
     **_functional("adaptive_avg_pool3d adaptive_max_pool3d", "vol, 2"),
     **_functional("batch_norm", "seq, row.detach(), row.detach().abs() + 1", "seq, None, None, row, row, True, 0.1, 1e-3", "img, row.detach(), row.detach().abs() + 1, weight=row, bias=row"),
@@ -392,6 +407,10 @@ FUNCTIONAL = {
     **_functional("margin_ranking_loss", "x, y, sign", "x, y, sign, margin=0.5"), **_functional("hinge_embedding_loss soft_margin_loss", "x, sign"),
     **_functional("cosine_embedding_loss", "x, y, sign[:, 0]"), **_functional("triplet_margin_loss", "x, y, -x", "x, y, -x, margin=2.0, p=1"), **_functional("multi_margin_loss", "x, labels"),
     **_functional("multilabel_soft_margin_loss", "x, b.to(x.dtype)"), **_functional("poisson_nll_loss", "x, pos", "x, pos, log_input=False, full=True"), **_functional("gaussian_nll_loss", "x, y, pos"),
+    **_functional("multilabel_margin_loss", "x, i", "ties, i", "x, n - 2, reduction='sum'"),
+    **_functional("ctc_loss", "deep.transpose(0, 1).log_softmax(2), n[:2, :2].clamp(max=3), (3, 3), (1, 2)", "deep.transpose(0, 1), n[:2, :1].clamp(max=3), input_lengths=(2, 3), target_lengths=(1, 1), reduction='sum'"),
+    **_functional("max_unpool1d", "seq[:, :, :3], perm[:, :3].reshape(1, 3, 3)[:, :1].expand(2, 4, 3), 2", "seq[:, :, :3], perm[:, :3].reshape(1, 3, 3)[:, :1].expand(2, 4, 3), kernel_size=2, output_size=(7,)"),
+    **_functional("max_unpool2d", "img[:, :, :1, :3], perm[0, :3].reshape(1, 1, 1, 3).expand(2, 4, 1, 3), 2"), **_functional("max_unpool3d", "vol[:, :, :1, :1, :3], perm[0, :3].reshape(1, 1, 1, 1, 3).expand(1, 2, 1, 1, 3), (1, 1, 2)"),
     **_functional("dropout alpha_dropout feature_alpha_dropout", "x, 0.5, False", "x, p=0.3, training=False"), **_functional("dropout1d", "seq, training=False"), **_functional("dropout2d", "img, 0.5, False"), **_functional("dropout3d", "vol, training=False"),
 }  # fmt: skip
 FUNCTIONAL["torch.nn.functional.cross_entropy"] = FUNCTIONAL["torch.nn.functional.cross_entropy"][
@@ -399,7 +418,7 @@ FUNCTIONAL["torch.nn.functional.cross_entropy"] = FUNCTIONAL["torch.nn.functiona
 ]
 TYPES = {
     **_methods("to", "x, torch.int64", "k, torch.float32", "x, k", "x, dtype=torch.int64", "x, 'cpu'", "x, 'cpu', torch.int64", "x, device='cpu', dtype=torch.int64"),
-    **_methods("float double long int bool half bfloat16 short byte char", "n", "x"), **_methods("type", "x, torch.int64"), **_methods("type_as", "k, x"),
+    **_methods("float double long int bool half bfloat16 short byte char", "n", "x", "far"), **_methods("type", "x, torch.int64"), **_methods("type_as", "k, x"),
     **_methods("detach cpu", "x"), **_methods("numel dim", "deep", "one"), **_methods("size", "deep", "deep, 1", "deep, dim=-1"), **_methods("ndimension nelement element_size", "deep"),
     **_torch("numel", "deep"), **_torch("is_floating_point is_complex is_tensor", "x"), **_methods("is_floating_point is_complex", "k"), **_torch("finfo", "torch.float32"), **_torch("iinfo", "torch.int32"),
     **_methods("is_contiguous get_device __len__", "x"), **_torch("get_default_dtype", ""),
@@ -408,7 +427,7 @@ TYPES = {
 FFT = {
     **_each("torch.fft.fft torch.fft.rfft torch.fft.ifft", "seq", "seq, dim=1", "x, 6, 1, 'ortho'"),
     **_each("torch.fft.irfft torch.fft.hfft torch.fft.ihfft", "seq", "seq, n=8, dim=-1"),
-    **_each("torch.fft.fft2 torch.fft.rfft2 torch.fft.ifft2 torch.fft.irfft2 torch.fft.fftn torch.fft.rfftn torch.fft.ifftn torch.fft.irfftn", "img", "img, norm='ortho'", "img, dim=(1, 2)"),
+    **_each("torch.fft.fft2 torch.fft.rfft2 torch.fft.ifft2 torch.fft.irfft2 torch.fft.fftn torch.fft.rfftn torch.fft.ifftn torch.fft.irfftn", "img", "img, norm='ortho'", "img, dim=(1, 2)", "img, s=(4, 5)"),
     **_each("torch.fft.fftshift torch.fft.ifftshift", "x", "x, dim=1", "x, dim=(0, 1)"), **_each("torch.fft.fftfreq torch.fft.rfftfreq", "6", "5, d=0.5"),
 }  # fmt: skip
 

@@ -71,4 +71,5 @@ def main(folder: Path) -> None:
         path.with_suffix(".errors").write_text(json.dumps(errors), encoding="utf-8")
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

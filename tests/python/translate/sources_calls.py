@@ -76,6 +76,38 @@ _STATISTICS = (
 )
 
 EQUAL: dict[str, tuple[str, list[str]]] = {
+    "pools_with_indices": (
+        module(
+            "h, where = self.pool(x)\n"
+            "g, at = F.max_pool2d(h, 2, 1, return_indices=True)\n"
+            "b, bins = self.bins(x)\n"
+            "g = F.max_unpool2d(g, at, 2, 1, output_size=h.shape)\n"
+            "return self.unpool(g, where, output_size=x.size()), b, bins.float()",
+            "self.pool = nn.MaxPool2d(2, stride=2, return_indices=True)\n"
+            "self.bins = nn.AdaptiveMaxPool2d((3, None), return_indices=True)\n"
+            "self.unpool = nn.MaxUnpool2d(2, stride=2)",
+            shape="2, 3, 7, 6",
+        ),
+        [
+            "self.pool = MaxPool2dWithIndices(2, stride=2)",
+            "self.bins = AdaptiveMaxPool2dWithIndices((3, None))",
+            "h, where = self.pool(x)",
+            "g, at = max_pool2d_with_indices(h, 2, stride=1)",
+        ],
+    ),
+    "losses_over_sequences_and_classes": (
+        module(
+            "p = self.fc(x).log_softmax(2)\n"
+            "t = torch.tensor([[1, 2, -1, 0], [3, 3, 0, -1], [-1, 1, 2, 3]])\n"
+            "out, loss = self.words(x[0], t[:, 1])\n"
+            "return self.ctc(p, t.abs(), (6, 5, 4), (2, 2, 1)) + loss, out, self.labels(x[0], t)",
+            "self.fc = nn.Linear(4, 5)\nself.ctc = nn.CTCLoss(zero_infinity=True)\n"
+            "self.words = nn.AdaptiveLogSoftmaxWithLoss(4, 9, [2, 5], div_value=2.0)\n"
+            "self.labels = nn.MultiLabelMarginLoss(reduction='none')",
+            shape="6, 3, 4",
+        ),
+        ["self.words = AdaptiveLogSoftmaxWithLoss(4, 9, [2, 5], div_value=2.0, rngs=rngs)"],
+    ),
     "either_side_is_computed": (
         module(
             "if x.mean() > 0:\n    y = self.up(x)\nelse:\n    y = F.relu(self.down(x))\n"

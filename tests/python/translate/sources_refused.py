@@ -64,7 +64,6 @@ _LAYERS: dict[str, Refused] = {
     for name, layer, shape, text in [
         ("fractional_pool", "nn.FractionalMaxPool2d(2, output_size=3)", "1, 1, 8, 8", "nn.FractionalMaxPool2d"),
         ("fractional_pool_3d", "nn.FractionalMaxPool3d(2, output_size=3)", "1, 1, 8, 8, 8", "nn.FractionalMaxPool3d"),
-        ("adaptive_softmax", "nn.AdaptiveLogSoftmaxWithLoss(4, 10, [5]).head", "3, 4", "nn.AdaptiveLogSoftmaxWithLoss"),
     ]
 }  # fmt: skip
 
@@ -96,7 +95,7 @@ _CONSTRUCTS: dict[str, Refused] = {
         ("attribute_in_forward", "", "", "self.last = x.mean(0)\nreturn x - self.last", "unsupported_construct", "self.last = x.mean(0)"),
         ("generator", "", "", "return x + torch.rand(4, generator=torch.Generator().manual_seed(0))", "unsupported_argument", "generator="),
         ("out_used_at_once", "", "", "return torch.add(x, 1, out=torch.empty(3, 4))", "unsupported_argument", "out="),
-        ("indices_of_a_pool", "self.pool = nn.MaxPool1d(2, return_indices=True)", "", "return self.pool(x)[0]", "unsupported_argument", "return_indices"),
+        ("indices_of_a_pool", "where = True\nself.pool = nn.MaxPool1d(2, return_indices=where)", "", "return self.pool(x)[0]", "unsupported_argument", "return_indices"),
     ]
 }  # fmt: skip
 

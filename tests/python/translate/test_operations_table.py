@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from ferry.translate import library
 from ferry.translate.table import CLASSES, OPERATIONS, RECORDS
-from operation_calls import Arrays, Call, bodies, ported
+from operation_calls import Arrays, bodies, ported
 from operation_list import wanted
+from operation_numbers import difference
 from operation_samples import FAMILIES, INPUTS
 from oracle_and_port import JAX_PYTHON, ROOT
 
@@ -132,35 +133,8 @@ def test_values(results: Results, family: str) -> None:
             if call.name in done.refused:
                 continue
             actual, error = results[f"{family}-{number}"][first[texts[call.name]]]
-            why = error or difference(call, actual)
+            why = error or difference(call.operation, call.expected, actual)
             if why:
                 port = texts[call.name].splitlines()[-1].strip()
                 wrong["; ".join(call.lines)] = f"{port} → {why}"
     assert wrong == {}
-
-
-def difference(call: Call, actual: Arrays) -> str:
-    """Where a port's arrays are not torch's; empty where they are."""
-    for name, expected in call.expected.items():
-        if name not in actual:
-            return f"{name} is missing"
-        found = actual[name]
-        if found.shape != expected.shape:
-            return f"{name}: shape {found.shape}, not {expected.shape}"
-        if _type(found) != _type(expected):
-            return f"{name}: {found.dtype}, not {expected.dtype}"
-        if "empty" in call.operation:
-            continue
-        finite = np.isfinite(expected)
-        scale = max(float(np.abs(expected[finite]).max(initial=0.0)), 1e-3)
-        close = np.isclose(found, expected, rtol=1e-9, atol=1e-11 * scale, equal_nan=True)
-        if not close.all():
-            at = tuple(int(i) for i in np.argwhere(~close)[0])
-            return f"{name}{list(at)}: {found[at]}, not {expected[at]}"
-    extra = {n for n in actual if n.startswith("out/")} - set(call.expected)
-    return f"{sorted(extra)} too many" if extra else ""
-
-
-def _type(array: np.ndarray) -> str:
-    """A dtype up to the width of integers, which jax keeps narrower."""
-    return "integer" if array.dtype.kind in "iu" else str(array.dtype)

@@ -17,6 +17,7 @@ has torch's name and arguments. `train()` and `eval()` switch `deterministic` an
     norm        BatchNorm1d..3d, InstanceNorm1d..3d, LayerNorm, GroupNorm, RMSNorm, ...
     pool        max, average, adaptive and power-average pools as functions
     pool_layer  the same as modules
+    unpool      max pools with indices, MaxUnpool1d..3d
     dropout     Dropout, Dropout1d..3d, AlphaDropout, FeatureAlphaDropout
     activation  activations as functions
     activation_layer  the same as modules
@@ -31,6 +32,8 @@ has torch's name and arguments. `train()` and `eval()` switch `deterministic` an
     rearranging Rearrange, Reduce
     idiom       what the idiomatic style writes beside layers of Flax
     loss        losses as functions
+    class_loss  multilabel_margin_loss, AdaptiveLogSoftmaxWithLoss
+    sequence_loss  ctc_loss, CTCLoss
     loss_layer  losses, CosineSimilarity and PairwiseDistance as modules
     pointwise   absolute, clamp, lerp, addmm and their kin
     resize      interpolate, Upsample, PixelShuffle, PixelUnshuffle

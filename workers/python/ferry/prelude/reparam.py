@@ -170,6 +170,27 @@ def iterated_weight(
     return compute
 
 
+def divide_by_norm(
+    module: Any,
+    name: str,
+    dim: int | None,
+    paths: tuple[tuple[str, ...], ...],
+    steps: int,
+    eps: float,
+    right_first: bool,
+) -> tuple[nnx.Param[jax.Array], Buffer, Buffer]:
+    """Make the parameter `name` a spectrally normed weight, computed from the variables at `paths`.
+
+    These are what is returned, for the caller to put there: the weight, u and v.
+    """
+    weight = getattr(module, name)[...]
+    rows = rows_of(module, dim)
+    set_computed(module, name, iterated_weight(paths, rows, steps, eps, right_first))
+    height, width = as_matrix(weight, rows).shape
+    u, v = (Buffer(jnp.ones(size) / size**0.5) for size in (height, width))
+    return nnx.Param(weight), u, v
+
+
 def spectral_norm(
     module: Any,
     name: str = "weight",
@@ -178,15 +199,11 @@ def spectral_norm(
     dim: int | None = None,
 ) -> Any:
     """`<name>_orig` and the buffers `<name>_u` and `<name>_v` instead of the parameter `name`."""
-    weight = getattr(module, name)[...]
-    rows = rows_of(module, dim)
-    matrix = as_matrix(weight, rows)
-    paths = ((f"{name}_orig",), (f"{name}_u",), (f"{name}_v",))
-    compute = iterated_weight(paths, rows, n_power_iterations, eps, True)
-    set_computed(module, name, compute)
-    setattr(module, f"{name}_orig", nnx.Param(weight))
-    setattr(module, f"{name}_u", Buffer(jnp.ones(matrix.shape[0]) / matrix.shape[0] ** 0.5))
-    setattr(module, f"{name}_v", Buffer(jnp.ones(matrix.shape[1]) / matrix.shape[1] ** 0.5))
+    names = (f"{name}_orig", f"{name}_u", f"{name}_v")
+    paths = tuple((own,) for own in names)
+    variables = divide_by_norm(module, name, dim, paths, n_power_iterations, eps, True)
+    for own, variable in zip(names, variables, strict=True):
+        setattr(module, own, variable)
     return module
 
 
@@ -198,17 +215,12 @@ def parametrized_spectral_norm(
     dim: int | None = None,
 ) -> Any:
     """As `spectral_norm`; `parametrizations.<name>` holds `original`, `0._u` and `0._v`."""
-    weight = getattr(module, name)[...]
-    rows = rows_of(module, dim)
-    matrix = as_matrix(weight, rows)
     path = ("parametrizations", name)
     paths = ((*path, "original"), (*path, "0", "_u"), (*path, "0", "_v"))
-    compute = iterated_weight(paths, rows, n_power_iterations, eps, False)
-    set_computed(module, name, compute)
+    original, u, v = divide_by_norm(module, name, dim, paths, n_power_iterations, eps, False)
     holder = parametrization_of(module, name)
-    holder.original = nnx.Param(weight)
+    holder.original = original
     vectors: Any = Parametrization()
     setattr(holder, "0", vectors)
-    vectors._u = Buffer(jnp.ones(matrix.shape[0]) / matrix.shape[0] ** 0.5)
-    vectors._v = Buffer(jnp.ones(matrix.shape[1]) / matrix.shape[1] ** 0.5)
+    vectors._u, vectors._v = u, v
     return module

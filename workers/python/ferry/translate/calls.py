@@ -173,12 +173,23 @@ def layer_call(tr: FileTranslator, node: ast.Call, dotted: str, name: str) -> st
         return parameter(tr, node)
     if name in CONTAINERS:
         return rewrite(tr, node, CLASSES[dotted])
+    drop = PLACEMENT
+    if f"{name}WithIndices" in tr.library.definitions and _gives_indices(node):
+        name, drop = f"{name}WithIndices", drop | {"return_indices"}
     definition = tr.library.definitions.get(name)
     if definition is None or not definition.is_class:
         raise Refused(node, "unsupported_layer", f"{dotted} is not known")
-    check_supported(tr, node, definition)
+    check_supported(tr, node, definition, drop)
     add = f"rngs={tr.rngs(node)}" if tr.project.builds(tr.unit, node) else ""
-    return rewrite(tr, node, tr.use(name), drop=PLACEMENT, add=add)
+    return rewrite(tr, node, tr.use(name), drop=drop, add=add)
+
+
+def _gives_indices(node: ast.Call) -> bool:
+    """Whether a pool is told to hand out where its elements were, too."""
+    return any(
+        k.arg == "return_indices" and isinstance(k.value, ast.Constant) and k.value.value is True
+        for k in node.keywords
+    )
 
 
 def parameter(tr: FileTranslator, node: ast.Call) -> str:

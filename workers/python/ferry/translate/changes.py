@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
-Opcode = tuple[str, int, int, int, int]
+from ferry.translate.line_match import Opcode, opcodes
+
 CONTEXT = 3
 
 
@@ -32,8 +33,8 @@ def unified_diff(
 def _hunks(before: Sequence[str], after: Sequence[str], inserted: tuple[int, int]) -> Iterator[str]:
     start, end = inserted
     own = [*after[:start], *after[end:]]
-    matcher = difflib.SequenceMatcher(None, before, own, autojunk=False)
-    matcher.opcodes = list(_with_insertion(matcher.get_opcodes(), start, end))  # type: ignore[attr-defined]
+    matcher = difflib.SequenceMatcher()
+    matcher.opcodes = list(_with_insertion(opcodes(before, own), start, end))  # type: ignore[attr-defined]
     for group in matcher.get_grouped_opcodes(CONTEXT):
         i1, i2, j1, j2 = group[0][1], group[-1][2], group[0][3], group[-1][4]
         yield f"@@ -{_range(i1, i2)} +{_range(j1, j2)} @@\n"
@@ -45,11 +46,11 @@ def _hunks(before: Sequence[str], after: Sequence[str], inserted: tuple[int, int
             yield from ("+" + line for line in after[b1:b2])
 
 
-def _with_insertion(opcodes: Sequence[Opcode], start: int, end: int) -> Iterator[Opcode]:
+def _with_insertion(found: Sequence[Opcode], start: int, end: int) -> Iterator[Opcode]:
     """Opcodes for the text with lines `start` to `end` inserted."""
     size = end - start
     done = size == 0
-    for tag, i1, i2, j1, j2 in opcodes:
+    for tag, i1, i2, j1, j2 in found:
         if done:
             yield tag, i1, i2, j1 + size, j2 + size
         elif j2 < start or (j2 == start and tag != "equal"):
@@ -66,7 +67,7 @@ def _with_insertion(opcodes: Sequence[Opcode], start: int, end: int) -> Iterator
             yield tag, i1, i2, j1, j2 + size
             done = True
     if not done:
-        last = opcodes[-1][2] if opcodes else 0
+        last = found[-1][2] if found else 0
         yield "insert", last, last, start, end
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+from collections.abc import Collection
 
 from ferry.translate.library import Definition
 from ferry.translate.ops import BindError, Bound, Op, Parameter, bind, expand, fields, is_atom
@@ -96,11 +97,16 @@ _ONLY_DEFAULT = {
 }
 
 
-def check_supported(tr: FileTranslator, node: ast.Call, definition: Definition) -> None:
-    """Refuse arguments of a prelude definition that it only has for torch's signature."""
+def check_supported(
+    tr: FileTranslator, node: ast.Call, definition: Definition, dropped: Collection[str] = ()
+) -> None:
+    """Refuse arguments of a prelude definition that it only has for torch's signature.
+
+    Keywords in `dropped` are not handed to it.
+    """
     names = _parameters(definition.text) if definition.is_class else definition.parameters
     given = dict(zip(names, node.args, strict=False))
-    given |= {k.arg: k.value for k in node.keywords if k.arg is not None}
+    given |= {k.arg: k.value for k in node.keywords if k.arg and k.arg not in dropped}
     for name, value in given.items():
         accepted = _ONLY_DEFAULT.get(name)
         if accepted is None or (isinstance(value, ast.Constant) and value.value in accepted):
@@ -179,10 +185,10 @@ def _holds(tr: FileTranslator, condition: str, bound: Bound) -> bool:
     """One condition of `Op.when` on a bound call."""
     if condition.startswith("!"):
         return not bound.given(condition[1:])
-    if "='" in condition:
+    if "=" in condition:
         name, value = condition.split("=", 1)
         node = bound.values.get(name)
-        return isinstance(node, ast.Constant) and node.value == value.strip("'")
+        return isinstance(node, ast.Constant) and node.value == ast.literal_eval(value)
     name, _, kind = condition.partition(":")
     node = bound.values.get(name)
     if node is None:

@@ -14,7 +14,7 @@ parentheses where needed), ``{x|d}`` with a default, ``{x?, axis=%}`` text only 
 argument was given, with ``%`` for it. Bare names of the prelude in it are found by parsing.
 
 An overload has ``when``: ``dim`` given, ``!dim`` absent, ``other:tensor`` the fact's kind,
-``other:!tensor``, ``input:integer`` a tensor of integers, ``dtype:complex`` a dtype of complex numbers; several are joined by commas,
+``other:!tensor``, ``mode='none'`` a literal, ``input:integer`` a tensor of integers, ``dtype:complex`` a dtype of complex numbers; several are joined by commas,
 and the first record that fits is taken.
 """
 
@@ -69,7 +69,7 @@ class Op:
 
     def fixed(self) -> set[str]:
         """Parameters whose value `when` demands, so that the text need not name them."""
-        return {c.split("=", 1)[0] for c in self.when.split(",") if "='" in c}
+        return {c.split("=", 1)[0] for c in self.when.split(",") if "=" in c}
 
     def answers_to(self) -> list[str]:
         """Full dotted names; ``F.`` and ``Tensor.`` are the usual short forms."""

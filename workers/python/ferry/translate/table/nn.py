@@ -5,8 +5,36 @@ from __future__ import annotations
 from ferry.translate.ops import Op
 
 _LAST = "_stacklevel:ignore=3"
+_WINDOWS = "kernel_size stride=None padding=0 dilation=1 ceil_mode=False return_indices=False"
+_WINDOWS_TO = (
+    "{input}, {kernel_size}{stride?, stride=%}{padding?, padding=%}{dilation?, dilation=%}"
+    "{ceil_mode?, ceil_mode=%}"
+)
+_INDEXED = (
+    *(
+        Op(
+            f"F.max_pool{rank}d torch.max_pool{rank}d",
+            f"input {_WINDOWS}",
+            f"max_pool{rank}d_with_indices({_WINDOWS_TO})",
+            when="return_indices=True",
+            result="tuple",
+        )
+        for rank in (1, 2, 3)
+    ),
+    *(
+        Op(
+            f"F.adaptive_max_pool{rank}d",
+            "input output_size return_indices=False",
+            f"adaptive_max_pool{rank}d_with_indices({{input}}, {{output_size}})",
+            when="return_indices=True",
+            result="tuple",
+        )
+        for rank in (1, 2, 3)
+    ),
+)
 
 RECORDS = (
+    *_INDEXED,
     Op("F.relu", "input inplace:inplace=False", "jax.nn.relu({input})"),
     Op("F.selu", "input inplace:inplace=False", "jax.nn.selu({input})"),
     Op("F.softsign", "input", "jax.nn.soft_sign({input})"),
