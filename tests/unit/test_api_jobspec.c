@@ -45,7 +45,8 @@ static void canonical(void **state)
               "\"init_expr\":null,\"inputs\":[{\"dtype\":\"float32\",\"shape\":[2,3]},"
               "{\"name\":\"mask\",\"value\":null}],\"inputs_expr\":null,\"kind\":\"migrate\",\"labels\":{},"
               "\"name\":null,\"priority\":0,"
-              "\"source\":{\"files\":[{\"content\":\"a\",\"path\":\"m.py\"}]},\"style\":\"faithful\"}");
+              "\"scan\":false,\"source\":{\"files\":[{\"content\":\"a\",\"path\":\"m.py\"}]},\"style\":"
+              "\"faithful\"}");
     free(text);
     json_decref(spec);
 }
@@ -186,6 +187,8 @@ static const struct refusal REFUSALS[] = {
     {WITH("\"engine\":\"magic\""), FERR_INVALID_FIELD, "/engine"},
     {WITH("\"engine\":null"), FERR_INVALID_FIELD, "/engine"},
     {WITH("\"style\":\"baroque\""), FERR_INVALID_FIELD, "/style"},
+    {WITH("\"scan\":1"), FERR_INVALID_FIELD, "/scan"},
+    {WITH("\"scan\":true"), FERR_INVALID_FIELD, "/scan"},
     {WITH("\"priority\":101"), FERR_INVALID_FIELD, "/priority"},
     {WITH("\"priority\":1.5"), FERR_INVALID_FIELD, "/priority"},
     {WITH("\"name\":\"\""), FERR_INVALID_FIELD, "/name"},
