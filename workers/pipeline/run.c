@@ -122,8 +122,9 @@ int run_draft(struct run *r, struct err *e)
     json_t *request = json_pack("{s:O, s:O, s:O, s:O, s:s, s:O*, s:o, s:s}", "files",
                                 json_object_get(json_object_get(r->request, "source"), "files"), "plan",
                                 json_object_get(oracle, "plan"), "facts", json_object_get(oracle, "facts"),
-                                "tensors", json_object_get(oracle, "tensors"), "style", style_name(style), "scan",
-                                json_object_get(r->request, "scan"), "kept_faithful", kept_faithful(r), "engine", "builtin");
+                                "tensors", json_object_get(oracle, "tensors"), "style", style_name(style),
+                                "scan", json_object_get(r->request, "scan"), "kept_faithful",
+                                kept_faithful(r), "engine", "builtin");
     if (!request)
         return run_end(r, REASON_RESULT_INVALID, false, NULL);
     int rc = step_run(r, STEP_DRAFT, FUNCTION_DRAFT, request, NULL, 0, NULL, 0, &r->drafted, e);
