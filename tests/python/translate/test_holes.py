@@ -179,16 +179,16 @@ def test_head_and_docstring_stay_and_all_refusals_are_listed() -> None:
 
 
 def test_a_class_that_is_refused_itself(tmp_path: Path) -> None:
-    listed = (
-        "\nclass Listed(nn.ModuleList):\n    def forward(self, x):\n        return self[0](x)\n"
+    pool = (
+        "\nclass Pool(nn.FractionalMaxPool2d):\n    def forward(self, x):\n        return 2 * x\n"
     )
-    source = net("return self.listed(self.fine(x))", listed).replace(
-        "self.fine = Fine()", "self.fine = Fine()\n        self.listed = Listed([Fine()])"
+    source = net("return self.pool(self.fine(x))", pool).replace(
+        "self.fine = Fine()", "self.fine = Fine()\n        self.pool = Pool(2, output_size=3)"
     )
     made = port(source, "Net")
     assert made.draft["refusals"]
     (hole,) = holes(made).values()
-    assert (hole["id"], hole["class"], hole["function"]) == ("model.py:Listed", "Listed", None)
+    assert (hole["id"], hole["class"], hole["function"]) == ("model.py:Pool", "Pool", None)
     assert [item["name"] for item in hole["inputs"]] == ["x"]
     assert run_jax(made, tmp_path, USE).startswith("(3, 4)\nmodel.py:")
 
