@@ -104,7 +104,7 @@ def find(
         number = sum(p.rpartition(".")[0] == paths[0] for p in modules)
         if made is None or block is None or count is None or number < FEWEST:
             continue
-        loop = _only_loop(sites, paths[0], node, removed)
+        loop = _only_loop(project, sites, paths[0], node, removed)
         if loop is None or not _alike(modules, paths[0], number):
             continue
         owners = {m.cls for m in modules.values() if m.path.startswith(f"{paths[0]}.")}
@@ -147,7 +147,11 @@ def _built(
 
 
 def _only_loop(
-    sites: Sequence[Site], path: str, made: ast.Call, removed: Mapping[ast.AST, bool]
+    project: Project,
+    sites: Sequence[Site],
+    path: str,
+    made: ast.Call,
+    removed: Mapping[ast.AST, bool],
 ) -> ast.For | None:
     """The one loop over a list that has no other use, nor have its blocks by themselves."""
     loops: list[ast.For] = []
@@ -158,7 +162,7 @@ def _only_loop(
         parent = unit.source.parents[node]
         if isinstance(parent, ast.For) and parent.iter is node and len(paths) == 1:
             loops.append(parent)
-        elif not _is_in_turn(unit, node) and not _is_self(unit, node):
+        elif not _is_in_turn(unit, node) and not _is_self(project, unit, node):
             return None
     return loops[0] if len(loops) == 1 and not loops[0].orelse else None
 
@@ -175,12 +179,11 @@ def _is_in_turn(unit: Unit, node: ast.AST) -> bool:
     return called and loop is not None and ast.unparse(loop.target) == node.id
 
 
-def _is_self(unit: Unit, node: ast.AST) -> bool:
+def _is_self(project: Project, unit: Unit, node: ast.AST) -> bool:
     """Whether an expression is ``self`` in a method of the block."""
     function = unit.source.function_of(node)
-    arguments = getattr(function, "args", None)
-    first = arguments.args[0].arg if arguments is not None and arguments.args else None
-    return isinstance(node, ast.Name) and node.id == first
+    name = project.self_name(unit, function) if function is not None else None
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _hands_on(unit: Unit, loop: ast.For) -> bool:
